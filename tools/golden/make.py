@@ -1,0 +1,41 @@
+"""Makes fixtures: `python make.py [models|train|layers|ops|names] [part of a name]`. Without arguments, all of them."""
+
+import os
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+import transformers
+
+
+def main() -> None:
+    torch.set_num_threads(2)
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    kind = sys.argv[1] if len(sys.argv) > 1 else ""
+    only = sys.argv[2] if len(sys.argv) > 2 else ""
+    if kind in ("", "models"):
+        from make_models import make_models
+
+        make_models(only)
+    if kind in ("", "train"):
+        from make_train import make_train
+
+        make_train(only)
+    if kind in ("", "layers"):
+        from make_layers import make_layers
+
+        make_layers(only)
+    if kind in ("", "ops"):
+        from make_ops import make_ops
+
+        make_ops()
+    if kind in ("", "names"):
+        from make_names import make_names
+
+        make_names()
+
+
+if __name__ == "__main__":
+    main()
