@@ -1,4 +1,10 @@
 import { defineConfig } from "tsup";
 import { preset } from "../../tsup.preset.ts";
 
-export default defineConfig(preset());
+const entry = {
+  index: "src/index.ts",
+  "platform.node": "src/platform.node.ts",
+  "platform.browser": "src/platform.browser.ts",
+};
+
+export default defineConfig(preset(entry, { external: ["#platform"] }));

@@ -1,1 +1,16 @@
-export {};
+export { type EvaluationBatch, type EvaluationOptions, evaluationWindows, IGNORED_TARGET, splitTokens } from "./batches/evaluation.ts";
+export type { BatchOrder } from "./batches/order.ts";
+export { type Prefetched, prefetch, type Source } from "./batches/prefetch.ts";
+export { type BatchesState, TextBatches, type TextBatchesOptions, textBatches } from "./batches/text-batches.ts";
+export type { TextBatch, Tokens } from "./batches/windows.ts";
+export { DataError } from "./errors.ts";
+export { encodeFile, encodeText, type TokenArray } from "./files/encode-file.ts";
+export { loadTokenizer } from "./files/load-tokenizer.ts";
+export { gatherRepositoryText, type RepositoryText, type RepositoryTextOptions } from "./files/repository-text.ts";
+export { readText, type TextChunkOptions, textChunks } from "./files/text-chunks.ts";
+export { ByteTokenizer, type ByteTokenizerOptions } from "./tokenizers/bytes.ts";
+export { CharacterTokenizer } from "./tokenizers/characters.ts";
+export { tokenizerFromJSON } from "./tokenizers/from-json.ts";
+export { HuggingFaceTokenizer, type JSONObject } from "./tokenizers/huggingface.ts";
+export { TextStream } from "./tokenizers/text-stream.ts";
+export type { DecodeOptions, EncodeOptions, Tokenizer, TokenizerJSON } from "./tokenizers/tokenizer.ts";

@@ -1,1 +1,1 @@
-export {};
+export { philox, randomBits, uniformFromBits } from "./random.ts";
