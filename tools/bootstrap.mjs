@@ -8,12 +8,10 @@
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const require = createRequire(import.meta.url);
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
 /** What a command runs: a program of ours, a tool from node_modules with its first arguments, or several commands one after another. */
@@ -54,7 +52,9 @@ function checkNode() {
 
 /** Installs when the installed tree is not the one the lockfile describes. The stamp holds the lockfile's hash: file times lie after a clone. */
 function install() {
-  const hash = createHash("sha256").update(readFileSync(join(root, "pnpm-lock.yaml"))).digest("hex");
+  const hash = createHash("sha256")
+    .update(readFileSync(join(root, "pnpm-lock.yaml")))
+    .digest("hex");
   const stamp = join(root, "node_modules", ".installed-lockfile");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
   console.error("Installing dependencies ...");
@@ -90,7 +90,7 @@ function runTool(command, args) {
   const child = spawn(process.execPath, [toolFile(command), ...command.args, ...args], { cwd: root, stdio: "inherit", env });
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
   // A terminal sends Ctrl-C to the child itself; passing it on as well would be a second, ruder one.
-  const pass = (signal) => signal === "SIGINT" && process.stdin.isTTY ? undefined : child.kill(signal);
+  const pass = (signal) => (signal === "SIGINT" && process.stdin.isTTY ? undefined : child.kill(signal));
   for (const signal of signals) process.on(signal, pass);
   return new Promise((resolve, reject) => {
     child.on("error", reject);
@@ -106,7 +106,7 @@ function runTool(command, args) {
 async function runSource({ source }, args) {
   const file = join(root, source);
   if (!existsSync(file)) fail(`${source} does not exist (yet).`);
-  const { register } = await import(pathToFileURL(require.resolve("tsx/esm/api")).href);
+  const { register } = await import("tsx/esm/api");
   process.setSourceMapsEnabled(true);
   register();
   process.argv = [process.argv[0], file, ...args];

@@ -1,0 +1,59 @@
+/** What every package.json says alike, and what the repository says once. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { filesUnder, hasContent, packages, readJson, root, scope, workspaces } from "../../tools/workspace.ts";
+
+describe.each(packages.map((member) => [member.short, member] as const))("%s", (short, { name, dir, manifest }) => {
+  test("is named after its folder, in the one scope", () => {
+    expect(name).toBe(`${scope}/${short}`);
+  });
+
+  test("can be published: ESM, licensed, described, free of side effects, on Node 20.19", () => {
+    const { type, license, sideEffects, engines } = manifest;
+    expect({ type, license, sideEffects, engines }).toEqual({
+      type: "module",
+      license: "MIT",
+      sideEffects: false,
+      engines: { node: ">=20.19" },
+    });
+    expect(manifest.private).toBeUndefined();
+    expect(manifest.description).toMatch(/\S/);
+  });
+
+  test("orders its conditions source, types, browser, node, default: the first that matches wins", () => {
+    const order = [`${scope}/source`, "types", "browser", "node", "default"];
+    for (const [subpath, target] of Object.entries(manifest.exports ?? {})) {
+      if (typeof target === "string") continue;
+      const conditions = Object.keys(target as object);
+      expect(conditions.every((condition) => order.includes(condition), subpath)).toBe(true);
+      expect(conditions, subpath).toEqual(order.filter((condition) => conditions.includes(condition)));
+    }
+  });
+
+  test("names files that exist behind its source conditions", () => {
+    const text = readFileSync(join(dir, "package.json"), "utf8");
+    const named = [...text.matchAll(/"(\.\/src\/[^"*]+)"/g)].map((match) => match[1] ?? "");
+    expect(named.filter((path) => !existsSync(join(dir, path)))).toEqual([]);
+  });
+});
+
+test("every app and package takes shared versions from the catalog, so that there is one of each", () => {
+  const wrong = workspaces().flatMap(({ name, manifest }) =>
+    Object.entries({ ...manifest.dependencies, ...manifest.devDependencies, ...manifest.peerDependencies })
+      .filter(([, range]) => !/^(workspace:|catalog:)/.test(range))
+      .filter(([dependency]) => !manifest.peerDependenciesMeta?.[dependency]?.optional)
+      .map(([dependency, range]) => `${name}: ${dependency} ${range}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test("the version of pnpm that installs is the one that packageManager names", () => {
+  const manifest = readJson<{ packageManager: string; devDependencies: { pnpm: string } }>(join(root, "package.json"));
+  expect(manifest.packageManager).toBe(`pnpm@${manifest.devDependencies.pnpm}`);
+});
+
+test("a package with content has tests, or nothing would notice it breaking", () => {
+  const untested = packages.filter(hasContent).filter(({ dir }) => filesUnder(join(dir, "test"), /\.test\.ts$/).length === 0);
+  expect(untested.map(({ short }) => short)).toEqual([]);
+});
