@@ -74,36 +74,48 @@ def train(model: torch.nn.Module, batches: torch.Tensor, settings: dict) -> dict
     return outputs
 
 
-def make_run(name: str) -> None:
-    architecture, config, clip_norm = RUNS[name]
-    settings = SETTINGS | {"clip_norm": clip_norm}
-    random = generator(name)
+def draw_run(name: str, attempt: int) -> tuple[torch.nn.Module, torch.Tensor]:
+    """A model with drawn weights and its batches, in which odd places follow from even ones so that there is something to learn."""
+    architecture, config, _ = RUNS[name]
+    random = generator(name, attempt)
     torch.manual_seed(0)
     model = getattr(transformers, architecture)._from_config(config, attn_implementation="eager")
     redraw(model, random)
-    length = 13
-    batches = torch.randint(0, config.vocab_size, (settings["steps"], 3, length), generator=random)
-    batches[:, :, 1::2] = (batches[:, :, 0:-1:2] * 5 + 2) % config.vocab_size  # something to learn, so that norms fall below the clip
-    with tempfile.TemporaryDirectory() as folder:
-        directory = Path(folder)
-        model.save_pretrained(directory)
-        expected = train(load(directory), batches, settings)
-        exact_model = load(directory)
-        with float64_everywhere():
-            exact = train(in_float64(exact_model), batches, settings)
-        clipped = int((expected["grad_norms"] > clip_norm).sum())
-        assert 3 <= clipped <= settings["steps"] - 3, f"{name}: {clipped} clipped steps, {expected['grad_norms']}"
-        outputs = {k: {"atol": tolerance(distance(v, exact[k]), 2e-5), "rtol": RTOL} for k, v in expected.items()}
-        outputs["grad_norms"]["rtol"] = 1e-4
-        tensors = {"inputs.batches": batches} | {f"outputs.{k}": v for k, v in expected.items()}
-        write_tensors(directory / "parity.safetensors", tensors)
-        parity = {"architecture": architecture, "reference": reference_line(), "train": settings, "outputs": outputs}
-        write_json(directory / "parity.json", parity)
-        target = FIXTURES / "parity" / name
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(directory, target)
-    worst = max(entry["atol"] for entry in outputs.values())
-    print(f"{name}: {clipped} of {settings['steps']} steps clipped, loss {expected['losses'][0]:.3f} to {expected['losses'][-1]:.3f}, largest atol {worst}")
+    batches = torch.randint(0, config.vocab_size, (SETTINGS["steps"], 3, 13), generator=random)
+    batches[:, :, 1::2] = (batches[:, :, 0:-1:2] * 5 + 2) % config.vocab_size
+    return model, batches
+
+
+def make_run(name: str) -> None:
+    """Keeps the first draw that rounding moves little (Adam turns a gradient near 0 into a step of any size) and that clips some steps only."""
+    architecture, _, clip_norm = RUNS[name]
+    settings = SETTINGS | {"clip_norm": clip_norm}
+    for attempt in range(100):
+        model, batches = draw_run(name, attempt)
+        with tempfile.TemporaryDirectory() as folder:
+            directory = Path(folder)
+            model.save_pretrained(directory)
+            expected = train(load(directory), batches, settings)
+            stored = load(directory)
+            with float64_everywhere():
+                exact = train(in_float64(stored), batches, settings)
+            clipped = int((expected["grad_norms"] > clip_norm).sum())
+            outputs = {k: {"atol": tolerance(distance(v, exact[k]), 2e-5), "rtol": RTOL} for k, v in expected.items()}
+            worst = max(entry["atol"] for entry in outputs.values())
+            if worst > 3e-5 or not 4 <= clipped <= settings["steps"] - 4:
+                continue
+            outputs["grad_norms"]["rtol"] = 1e-4
+            tensors = {"inputs.batches": batches} | {f"outputs.{k}": v for k, v in expected.items()}
+            write_tensors(directory / "parity.safetensors", tensors)
+            parity = {"architecture": architecture, "reference": reference_line(), "train": settings, "outputs": outputs}
+            write_json(directory / "parity.json", parity)
+            target = FIXTURES / "parity" / name
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(directory, target)
+        losses = expected["losses"]
+        print(f"{name}: draw {attempt}, {clipped} steps clipped, loss {losses[0]:.3f} to {losses[-1]:.3f}, largest atol {worst}")
+        return
+    raise RuntimeError(f"{name}: no draw of 100 is stable under rounding and clips some steps only")
 
 
 def make_train(only: str = "") -> None:

@@ -1,0 +1,155 @@
+"""The reference of every module in `fixtures/layers/`: tensors and options in, named results out, in the precision of the tensors."""
+
+import math
+from typing import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+Tensors = dict[str, torch.Tensor]
+
+
+def scaled_dot_product_attention(case: str, inputs: Tensors, options: dict) -> Tensors:
+    mask = inputs.get("mask")
+    if "bool_mask" in inputs:
+        mask = inputs["bool_mask"].bool()
+    with sdpa_kernel(SDPBackend.MATH):
+        output = F.scaled_dot_product_attention(inputs["query"], inputs["key"], inputs["value"], attn_mask=mask, **options)
+    return {"output": output}
+
+
+def norms(case: str, inputs: Tensors, options: dict) -> Tensors:
+    x, weight, bias = inputs["x"], inputs.get("weight"), inputs.get("bias")
+    if case.startswith("layer_norm"):
+        return {"output": F.layer_norm(x, x.shape[-1:], weight, bias, options["eps"])}
+    return {"output": F.rms_norm(x, x.shape[-1:], weight, options["eps"])}
+
+
+def rope(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """The first d dimensions turn, in pairs (i, i + d / 2), by position * theta^(-2 i / d); the others pass."""
+    from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
+    d, dtype = options["d"], inputs["query"].dtype
+    frequency = options["theta"] ** (-torch.arange(0, d, 2, dtype=dtype) / d)
+    angle = (inputs["position"][..., None].to(dtype) * frequency).repeat(1, 1, 2)
+    query, key = apply_rotary_pos_emb(inputs["query"][..., :d], inputs["key"][..., :d], angle.cos(), angle.sin())
+    return {
+        "query": torch.cat([query, inputs["query"][..., d:]], -1),
+        "key": torch.cat([key, inputs["key"][..., d:]], -1),
+    }
+
+
+def softmax(case: str, inputs: Tensors, options: dict) -> Tensors:
+    function = F.log_softmax if case.startswith("log_softmax") else F.softmax
+    return {"output": function(inputs["x"], dim=-1)}
+
+
+def activations(case: str, inputs: Tensors, options: dict) -> Tensors:
+    if case.startswith("swiglu"):
+        return {"output": F.silu(inputs["gate"]) * inputs["up"]}
+    functions: dict[str, Callable] = {
+        "gelu": F.gelu,
+        "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "silu": F.silu,
+        "relu": F.relu,
+    }
+    return {"output": functions[case](inputs["x"])}
+
+
+def cross_entropy(case: str, inputs: Tensors, options: dict) -> Tensors:
+    return {"output": F.cross_entropy(inputs["logits"], inputs["target"], **options)}
+
+
+def embedding(case: str, inputs: Tensors, options: dict) -> Tensors:
+    return {"output": F.embedding(inputs["ids"], inputs["weight"])}
+
+
+def run_optimizer(optimizer_class, inputs: Tensors, options: dict) -> tuple[torch.Tensor, dict]:
+    """The parameter after every step, and the state after the last."""
+    parameter = torch.nn.Parameter(inputs["start"].clone())
+    optimizer = optimizer_class([parameter], **options)
+    after = []
+    for gradient in inputs["grads"]:
+        parameter.grad = gradient.clone()
+        optimizer.step()
+        after.append(parameter.detach().clone())
+    return torch.stack(after), optimizer.state[parameter]
+
+
+def adamw(case: str, inputs: Tensors, options: dict) -> Tensors:
+    parameters, state = run_optimizer(torch.optim.AdamW, inputs, options)
+    return {"parameters": parameters} | {k: state[k] for k in ("exp_avg", "exp_avg_sq")}
+
+
+def sgd(case: str, inputs: Tensors, options: dict) -> Tensors:
+    parameters, state = run_optimizer(torch.optim.SGD, inputs, options)
+    buffer = state.get("momentum_buffer")
+    return {"parameters": parameters} | ({} if buffer is None else {"momentum_buffer": buffer})
+
+
+def orthogonalise(gradient: torch.Tensor, steps: int = 5) -> torch.Tensor:
+    """Newton-Schulz in the gradient's own precision, with torch.optim.Muon's coefficients."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = gradient.shape[0] > gradient.shape[1]
+    x = gradient.T if tall else gradient
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
+def muon(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """torch's Muon, and its recipe without the detour through bfloat16."""
+    dtype = inputs["start"].dtype
+    parameters, state = run_optimizer(torch.optim.Muon, inputs, options)
+    settings = {"lr": 1e-3, "weight_decay": 0.1, "momentum": 0.95, "nesterov": True, "ns_steps": 5, "adjust_lr_fn": "original"} | options
+    parameter, buffer, after = inputs["start"].clone(), torch.zeros_like(inputs["start"]), []
+    rows, columns = parameter.shape
+    adjusted = 0.2 * math.sqrt(max(rows, columns)) if settings["adjust_lr_fn"] == "match_rms_adamw" else math.sqrt(max(1, rows / columns))
+    for gradient in inputs["grads"]:
+        buffer = buffer.lerp(gradient, 1 - settings["momentum"])
+        update = gradient.lerp(buffer, settings["momentum"]) if settings["nesterov"] else buffer
+        step = orthogonalise(update, settings["ns_steps"])
+        parameter = parameter * (1 - settings["lr"] * settings["weight_decay"]) - settings["lr"] * adjusted * step
+        after.append(parameter)
+    assert dtype == parameter.dtype
+    return {"parameters": parameters, "parameters_float32": torch.stack(after), "momentum_buffer": state["momentum_buffer"]}
+
+
+def lion(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """The update of the paper (arXiv 2302.06675, algorithm 2), in numpy."""
+    kind = inputs["start"].numpy().dtype.type
+    lr, decay = kind(options["lr"]), kind(options["weight_decay"])
+    beta1, beta2 = (kind(beta) for beta in options["betas"])
+    parameter, moment, after = inputs["start"].numpy().copy(), np.zeros(inputs["start"].shape, kind), []
+    for gradient in inputs["grads"].numpy():
+        update = np.sign(beta1 * moment + (1 - beta1) * gradient)
+        moment = beta2 * moment + (1 - beta2) * gradient
+        parameter = parameter - lr * (update + decay * parameter)
+        after.append(parameter.copy())
+    return {"parameters": torch.from_numpy(np.stack(after)), "exp_avg": torch.from_numpy(moment)}
+
+
+REFERENCES: dict[str, Callable[[str, Tensors, dict], Tensors]] = {
+    function.__name__: function
+    for function in (
+        scaled_dot_product_attention, norms, rope, softmax, activations, cross_entropy, embedding, adamw, muon, sgd, lion,
+    )
+}  # fmt: skip
+
+DIFFERENTIABLE = {"scaled_dot_product_attention", "norms", "rope", "softmax", "activations", "cross_entropy", "embedding"}
+
+
+def run(module: str, case: str, inputs: Tensors, options: dict, cotangents: Tensors | None, dtype: torch.dtype) -> Tensors:
+    """Every `outputs.<name>` and `grads.<argument>` of a case, computed in `dtype`."""
+    given = {k: v.detach().to(dtype) if v.is_floating_point() else v for k, v in inputs.items()}
+    if cotangents is None:
+        return {f"outputs.{k}": v.detach() for k, v in REFERENCES[module](case, given, options).items()}
+    leaves = {k: v.requires_grad_() for k, v in given.items() if v.is_floating_point()}
+    outputs = REFERENCES[module](case, given, options)
+    torch.autograd.backward([outputs[k] for k in cotangents], [c.to(dtype) for c in cotangents.values()])
+    results = {f"outputs.{k}": v.detach() for k, v in outputs.items()}
+    return results | {f"grads.{k}": v.grad for k, v in leaves.items()}
