@@ -101,6 +101,8 @@ def main() -> None:
     transformers.utils.logging.disable_progress_bar()
     for argument in sys.argv[1:]:
         path = Path(argument)
+        if path.is_file() and path.suffix != ".json":
+            continue
         if (path / "parity.json").exists():
             check_directory(path)
             continue

@@ -86,6 +86,12 @@ def draw_run(name: str, attempt: int) -> tuple[torch.nn.Module, torch.Tensor]:
     return model, batches
 
 
+def norm_entry(value: torch.Tensor, exact: torch.Tensor) -> dict:
+    """Gradient norms may be off by 1e-4 of themselves; the absolute part covers what that leaves of twenty rounding floors."""
+    off = (value.double() - exact).abs() - 1e-4 / 20 * exact.abs()
+    return {"atol": tolerance(max(0.0, off.max().item()), 2e-5), "rtol": 1e-4}
+
+
 def make_run(name: str) -> None:
     """Keeps the first draw that rounding moves little (Adam turns a gradient near 0 into a step of any size) and that clips some steps only."""
     architecture, _, clip_norm = RUNS[name]
@@ -101,10 +107,10 @@ def make_run(name: str) -> None:
                 exact = train(in_float64(stored), batches, settings)
             clipped = int((expected["grad_norms"] > clip_norm).sum())
             outputs = {k: {"atol": tolerance(distance(v, exact[k]), 2e-5), "rtol": RTOL} for k, v in expected.items()}
+            outputs["grad_norms"] = norm_entry(expected["grad_norms"], exact["grad_norms"])
             worst = max(entry["atol"] for entry in outputs.values())
             if worst > 3e-5 or not 4 <= clipped <= settings["steps"] - 4:
                 continue
-            outputs["grad_norms"]["rtol"] = 1e-4
             tensors = {"inputs.batches": batches} | {f"outputs.{k}": v for k, v in expected.items()}
             write_tensors(directory / "parity.safetensors", tensors)
             parity = {"architecture": architecture, "reference": reference_line(), "train": settings, "outputs": outputs}

@@ -66,6 +66,14 @@ def embedding(case: str, inputs: Tensors, options: dict) -> Tensors:
     return {"output": F.embedding(inputs["ids"], inputs["weight"])}
 
 
+def selective_scan(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """Only to check the given example: nothing here makes this module's file yet."""
+    from transformers.models.mamba.modeling_mamba import mamba_selective_scan
+
+    output, last_state = mamba_selective_scan(**inputs, delta_softplus=True, return_last_state=True)
+    return {"output": output, "last_state": last_state}
+
+
 def run_optimizer(optimizer_class, inputs: Tensors, options: dict) -> tuple[torch.Tensor, dict]:
     """The parameter after every step, and the state after the last."""
     parameter = torch.nn.Parameter(inputs["start"].clone())
@@ -136,7 +144,8 @@ def lion(case: str, inputs: Tensors, options: dict) -> Tensors:
 REFERENCES: dict[str, Callable[[str, Tensors, dict], Tensors]] = {
     function.__name__: function
     for function in (
-        scaled_dot_product_attention, norms, rope, softmax, activations, cross_entropy, embedding, adamw, muon, sgd, lion,
+        scaled_dot_product_attention, norms, rope, softmax, activations, cross_entropy, embedding, selective_scan, adamw, muon,
+        sgd, lion,
     )
 }  # fmt: skip
 
