@@ -23,15 +23,15 @@ export interface EvaluationBatch extends TextBatch {
  * All consecutive windows of a text, in order: window i takes the tokens from i * context on. Tokens at the end that make no
  * whole window are left out. The mean loss is the sum over batches of (mean loss of the batch * count) over the sum of counts.
  */
-export function* evaluationWindows({
-  tokens,
-  batch,
-  context,
-  last = "smaller",
-}: EvaluationOptions): Generator<EvaluationBatch, void, undefined> {
-  const windows = Math.floor((tokens.length - 1) / context);
-  for (let first = 0; first < windows; first += batch) {
-    const rows = Math.min(batch, windows - first);
+export function evaluationWindows(options: EvaluationOptions): Generator<EvaluationBatch, void, undefined> {
+  checkWindows("evaluationWindows", options.tokens, options.batch, options.context);
+  return windows(options);
+}
+
+function* windows({ tokens, batch, context, last = "smaller" }: EvaluationOptions): Generator<EvaluationBatch, void, undefined> {
+  const total = Math.floor((tokens.length - 1) / context);
+  for (let first = 0; first < total; first += batch) {
+    const rows = Math.min(batch, total - first);
     const starts = Array.from({ length: rows }, (_, row) => (first + row) * context);
     const whole = windowBatch(tokens, starts, context);
     yield { ...(last === "padded" ? padded(whole, batch) : whole), count: rows * context };

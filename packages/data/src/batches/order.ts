@@ -22,7 +22,7 @@ export const ORDERS = {
   shuffled: (seed: number, tokens: number, context: number): WindowOrder => {
     const windowsPerEpoch = Math.floor((tokens - 1) / context);
     const spare = tokens - 1 - windowsPerEpoch * context;
-    let current = { epoch: -1, shift: 0, order: new Uint32Array(0) };
+    let current: { epoch: number; shift: number; order: Uint32Array } = { epoch: -1, shift: 0, order: new Uint32Array(0) };
     const enter = (epoch: number) => ({
       epoch,
       shift: randomIndex(seed, epoch, windowsPerEpoch, spare + 1),

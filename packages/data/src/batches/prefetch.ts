@@ -37,16 +37,16 @@ class Prefetch<T, S> implements Prefetched<T, S> {
   constructor(source: Source<T> & { state?(): S }, ahead: number) {
     this.#source = source;
     this.#ahead = ahead;
-    const first = source.state?.() as S;
-    this.#state = () => first;
+    this.#state = () => source.state?.() as S;
   }
 
   async next(): Promise<IteratorResult<T>> {
+    if (!this.#iterator) this.#start();
     this.#fill();
     const head = this.#queue.shift();
     if (!head) return { done: true, value: undefined };
     const result = await head.result;
-    this.#state = head.state;
+    if (!result.done) this.#state = head.state;
     this.#fill();
     return result;
   }
@@ -54,7 +54,6 @@ class Prefetch<T, S> implements Prefetched<T, S> {
   async return(): Promise<IteratorResult<T>> {
     this.#done = true;
     this.#queue.length = 0;
-    await this.#last;
     await this.#iterator?.return?.();
     return { done: true, value: undefined };
   }
@@ -67,29 +66,37 @@ class Prefetch<T, S> implements Prefetched<T, S> {
     return this;
   }
 
+  /** Begins to read: from here on the source runs ahead, so its state is noted with each element. */
+  #start(): void {
+    const source = this.#source;
+    const before = source.state?.() as S;
+    this.#state = () => before;
+    this.#iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  }
+
   /** Begins as many reads as may run ahead. */
   #fill(): void {
     while (!this.#done && this.#queue.length < this.#ahead) {
       let state: S;
-      const result = this.#last.then(async (): Promise<IteratorResult<T>> => {
-        if (this.#done) return { done: true, value: undefined };
-        try {
-          const read = await this.#start().next();
-          if (read.done) this.#done = true;
+      const result = this.#last
+        .then(() => this.#read())
+        .finally(() => {
           state = this.#source.state?.() as S;
-          return read;
-        } catch (error) {
-          this.#done = true;
-          throw error;
-        }
-      });
+        });
       this.#last = result.catch(() => undefined);
       this.#queue.push({ result, state: () => state });
     }
   }
 
-  #start(): AsyncIterator<T> | Iterator<T> {
-    this.#iterator ??= Symbol.asyncIterator in this.#source ? this.#source[Symbol.asyncIterator]() : this.#source[Symbol.iterator]();
-    return this.#iterator;
+  async #read(): Promise<IteratorResult<T>> {
+    if (this.#done) return { done: true, value: undefined };
+    try {
+      const read = await this.#iterator!.next();
+      if (read.done) this.#done = true;
+      return read;
+    } catch (error) {
+      this.#done = true;
+      throw error;
+    }
   }
 }

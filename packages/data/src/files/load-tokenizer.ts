@@ -17,7 +17,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     const remedy = old ? "It holds an older format; save it with a fast tokenizer of transformers to get tokenizer.json." : "";
     throw new DataError(`${directory}: there is no tokenizer.json. ${remedy || `There is: ${names.join(", ") || "nothing"}.`}`);
   }
-  const read = async (name: string) => (names.includes(name) ? readJSON(`${directory}/${name}`) : {});
+  const read = async (name: string): Promise<JSONObject> => (names.includes(name) ? readJSON(`${directory}/${name}`) : {});
   const tokenizer = await read("tokenizer.json");
   if (typeof tokenizer.kind === "string") return tokenizerFromJSON(tokenizer as TokenizerJSON);
   const config = { ...(await read("special_tokens_map.json")), ...(await read("tokenizer_config.json")) };

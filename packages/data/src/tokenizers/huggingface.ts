@@ -55,7 +55,7 @@ export class HuggingFaceTokenizer implements Tokenizer {
   encode(text: string, { addSpecial = true }: EncodeOptions = {}): Int32Array {
     const { ids, tokens } = this.#inner.encode(text, { add_special_tokens: addSpecial });
     // The library gives undefined for a token it does not know when the model names no unknown token.
-    const unknown = (ids as (number | undefined)[]).findIndex((id) => id === undefined);
+    const unknown = (ids as (number | undefined)[]).indexOf(undefined);
     if (unknown >= 0) {
       throw new DataError(
         `HuggingFaceTokenizer.encode: ${show(tokens[unknown])} (token ${unknown} of ${ids.length}) is not in the vocabulary ` +
