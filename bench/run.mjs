@@ -1,0 +1,23 @@
+/**
+ * `pnpm bench cpu [--only NAME] [--against NAME,...] [--threads 1,2] [--launches N] [--quick] [--save NAME] [--seed S]`
+ *
+ * Installs the peers into bench/peers from their own lockfile when they are missing, then measures.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const at = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+function run(command, args, options = {}) {
+  const { status, error } = spawnSync(command, args, { stdio: "inherit", ...options });
+  if (error) throw error;
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+if (!existsSync(at("peers/node_modules/.package-lock.json"))) {
+  console.error("bench: installing the peers into bench/peers (about 750 MB) ...");
+  const windows = process.platform === "win32";
+  run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: at("peers"), shell: windows });
+}
+run(process.execPath, ["--conditions=@x/source", "--import", "tsx", at("src/main.ts"), ...process.argv.slice(2)], { cwd: at(".") });

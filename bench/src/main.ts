@@ -1,0 +1,86 @@
+/** The parent: launches every competitor in turn, compares their outputs, prints the tables, and writes the results. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Launch, launch } from "./launch.ts";
+import { type Options, parseOptions } from "./plan.ts";
+import { maxDifference } from "./reference.ts";
+import { type CaseResult, type Entry, machine, ratios, summarise } from "./results.ts";
+import { caseTable } from "./table.ts";
+import { tolerance, type Workload } from "./workloads.ts";
+
+async function measureCase(work: Workload, threads: number, options: Options, folder: string): Promise<CaseResult> {
+  const launches = new Map<string, Launch[]>(options.against.map((name) => [name, []]));
+  const absent: Record<string, string> = {};
+  const outputFile = (name: string) => join(folder, `${work.name}-${threads}-${name.replace("/", "-")}.f32`);
+  for (let round = 0; round < options.launches; round++) {
+    for (const competitor of options.against) {
+      if (competitor in absent) continue;
+      const { warmMs, budgetMs, seed } = options;
+      const request = { work: work.name, competitor, threads, seed, warmMs, budgetMs, outputFile: outputFile(competitor) };
+      const result = await launch(request);
+      if (result.unsupported) absent[competitor] = "does not do this work";
+      else if (result.error) absent[competitor] = result.error;
+      else launches.get(competitor)!.push(result);
+    }
+  }
+  const entries = options.against.filter((name) => !(name in absent)).map((name) => summarise(name, work, launches.get(name)!));
+  compareOutputs(entries, work, outputFile);
+  for (const name of Object.keys(absent)) if (absent[name] === "does not do this work") delete absent[name];
+  return { work, threads, tolerance: tolerance(work), entries, absent, ratios: ratios(entries) };
+}
+
+/** Compares every output with that of the first peer; fills in the differences and the losses. */
+function compareOutputs(entries: Entry[], work: Workload, outputFile: (name: string) => string): void {
+  const outputs = entries.filter(({ competitor }) => existsSync(outputFile(competitor)));
+  const read = (entry: Entry) => new Float32Array(new Uint8Array(readFileSync(outputFile(entry.competitor))).buffer);
+  const base = outputs.find(({ competitor }) => competitor !== "ours");
+  if (!base) return;
+  const expected = read(base);
+  for (const entry of outputs) {
+    const output = read(entry);
+    if (work.kind === "baby") entry.losses = [...output];
+    if (entry === base) continue;
+    entry.comparedWith = base.competitor;
+    entry.maxAbsFromOther = maxDifference(output, expected);
+  }
+}
+
+function disagreements({ work, threads, entries, tolerance: allowed }: CaseResult): string[] {
+  return entries.flatMap(({ competitor, maxAbsFromF64, maxAbsFromOther }) => {
+    const worst = Math.max(maxAbsFromF64 ?? 0, maxAbsFromF64 === undefined ? (maxAbsFromOther ?? 0) : 0);
+    return worst <= allowed ? [] : [`${work.name}, ${threads} threads: ${competitor} differs by ${worst}, allowed ${allowed}.`];
+  });
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  const folder = mkdtempSync(join(tmpdir(), "bench-"));
+  const started = { machine: machine(), date: new Date().toISOString() };
+  const cases: CaseResult[] = [];
+  try {
+    for (const work of options.works) {
+      for (const threads of options.threads) {
+        const result = await measureCase(work, threads, options, folder);
+        cases.push(result);
+        console.log(caseTable(result));
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  const command = ["pnpm bench", ...process.argv.slice(2)].join(" ");
+  const { seed, launches, warmMs, budgetMs } = options;
+  const results = { ...started, command, seed, launches, warmMs, budgetMs, cases, loadAverageAtEnd: machine().loadAverage };
+  const name = options.save ?? `${options.group}-node${process.versions.node}`;
+  const target = new URL(`../results/${name}.json`, import.meta.url);
+  mkdirSync(new URL(".", target), { recursive: true });
+  writeFileSync(target, `${JSON.stringify(results, null, 1)}\n`);
+  console.log(`\nwritten: ${fileURLToPath(target)}`);
+  const wrong = cases.flatMap(disagreements);
+  for (const line of wrong) console.error(`bench: outputs disagree: ${line}`);
+  if (wrong.length) process.exitCode = 1;
+}
+
+await main();

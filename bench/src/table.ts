@@ -1,0 +1,49 @@
+import type { CaseResult, Entry } from "./results.ts";
+
+/** The figures of one case as text, fastest first, each beside the fastest. */
+export function caseTable(result: CaseResult): string {
+  const { work, threads, entries, absent } = result;
+  const fastest = Math.min(...entries.map(({ median }) => median));
+  const rows = [...entries].sort((a, b) => a.median - b.median).map((entry) => row(entry, fastest));
+  const header = ["", "threads", "median ms", "min ms", "x fastest", "rate", "difference", "median of each process"];
+  const lines = [`\n${work.name}, ${threads} thread${threads > 1 ? "s" : ""}`, ...align([header, ...rows])];
+  for (const [name, reason] of Object.entries(absent)) lines.push(`  (${name}: ${reason})`);
+  lines.push(...curves(entries));
+  const stated = Object.entries(result.ratios).map(([name, value]) => `${name} ${value.toFixed(2)}`);
+  if (stated.length) lines.push(`  ours: ${stated.join(", ")}`);
+  return lines.join("\n");
+}
+
+function row(entry: Entry, fastest: number): string[] {
+  const rate = entry.gflops && entry.gflops >= 10 ? `${entry.gflops.toFixed(1)} GFLOP/s` : gigabytes(entry);
+  const difference = entry.maxAbsFromF64 ?? entry.maxAbsFromOther;
+  return [
+    `${entry.competitor} ${entry.version}`,
+    String(entry.threads),
+    entry.median.toFixed(3),
+    entry.min.toFixed(3),
+    (entry.median / fastest).toFixed(2),
+    rate,
+    difference === undefined ? "" : difference.toExponential(1),
+    entry.processes.map((each) => each.toFixed(2)).join(" "),
+  ];
+}
+
+function gigabytes({ gbytesPerSecond, gflops }: Entry): string {
+  if (gbytesPerSecond) return `${gbytesPerSecond.toFixed(1)} GB/s`;
+  return gflops ? `${gflops.toFixed(1)} GFLOP/s` : "";
+}
+
+function curves(entries: Entry[]): string[] {
+  const withLosses = entries.filter(({ losses }) => losses);
+  return align(withLosses.map(({ competitor, losses }) => [`losses ${competitor}`, ...losses!.map((loss) => loss.toFixed(5))]));
+}
+
+function align(rows: string[][]): string[] {
+  const widths: number[] = [];
+  for (const row of rows)
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    });
+  return rows.map((row) => `  ${row.map((cell, i) => (i ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join("  ")}`);
+}
