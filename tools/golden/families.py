@@ -20,6 +20,7 @@ class Spec:
     gradients: parts of parameter names, or None for all parameters.
     generate: settings of each generation.
     finish: choose the end token so that a row of the first generation ends early.
+    embedding_scale: makes the token embedding small, so that the first norm's eps decides the numbers.
     rewrite: changes the saved directory, for example to the format of older versions.
     """
 
@@ -31,6 +32,7 @@ class Spec:
     gradients: tuple[str, ...] | None = None
     generate: list[dict] = field(default_factory=list)
     finish: bool = False
+    embedding_scale: float = 1.0
     rewrite: Callable[[Path], None] | None = None
     max_shard_size: str = "5GB"
 
@@ -53,7 +55,7 @@ IDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 
 
 def gpt2(variant: str, **options) -> Spec:
-    keys = ("lengths", "positions", "gradients", "generate", "finish", "rewrite", "max_shard_size")
+    keys = ("lengths", "positions", "gradients", "generate", "finish", "embedding_scale", "rewrite", "max_shard_size")
     rest = {k: options.pop(k) for k in keys if k in options}
     rest.setdefault("gradients", ("wte", "wpe", "h.1.ln_1", "h.0.attn.c_attn", "h.1.mlp.c_fc.bias", "ln_f", "lm_head"))
     rest.setdefault("generate", [greedy()])
@@ -62,7 +64,7 @@ def gpt2(variant: str, **options) -> Spec:
 
 
 def decoder(config_class, architecture: str, family: str, variant: str, **options) -> Spec:
-    keys = ("lengths", "positions", "gradients", "generate", "finish", "rewrite", "max_shard_size")
+    keys = ("lengths", "positions", "gradients", "generate", "finish", "embedding_scale", "rewrite", "max_shard_size")
     rest = {k: options.pop(k) for k in keys if k in options}
     rest.setdefault("gradients", ("embed_tokens", "layers.0.self_attn", "layers.1.mlp.gate", "layernorm", "model.norm", "lm_head"))
     rest.setdefault("generate", [greedy()])
@@ -164,6 +166,7 @@ SPECS = [
         head_dim=10,
         attention_bias=True,
         mlp_bias=True,
+        rms_norm_eps=1e-2,
         gradients=None,
         finish=True,
         generate=[greedy(8), beams(5), beams(7, length_penalty=0.4, returned=2), beams(6, length_penalty=2.0, early_stopping=True)],
@@ -201,6 +204,7 @@ SPECS = [
     llama(
         "legacy",
         rms_norm_eps=1e-6,
+        embedding_scale=0.01,
         head_dim=None,
         num_attention_heads=5,
         num_key_value_heads=5,
@@ -209,12 +213,14 @@ SPECS = [
     ),
     llama(
         "legacy-minimal",
+        rms_norm_eps=1e-6,
+        embedding_scale=0.01,
         head_dim=None,
         num_attention_heads=3,
         num_key_value_heads=3,
         hidden_size=30,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
-        rewrite=edit_config(lambda config: [config.pop(k) for k in LLAMA_DEFAULTS + ("rope_parameters", "dtype")]),
+        rewrite=edit_config(lambda config: [config.pop(k) for k in LLAMA_DEFAULTS + ("rms_norm_eps", "rope_parameters", "dtype")]),
     ),
     decoder(
         MistralConfig,
@@ -245,6 +251,7 @@ SPECS = [
         "untied",
         attention_bias=True,
         head_dim=10,
+        rms_norm_eps=1e-2,
         rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
         rewrite=legacy_rope("4.51.0", None),
     ),

@@ -133,6 +133,8 @@ def build(spec: Spec, attempt: int, directory: Path) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     model = getattr(transformers, spec.architecture)._from_config(spec.config, attn_implementation="eager").eval()
     redraw(model, random)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(spec.embedding_scale)
     if spec.finish:
         choose_end(spec, model, inputs)
     model.save_pretrained(directory, max_shard_size=spec.max_shard_size)
