@@ -1,0 +1,1 @@
+export { type DType, dtypes, encode, fromBfloat, fromHalf, type HostArray } from "../../tensor/src/dtype.ts";
