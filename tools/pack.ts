@@ -1,26 +1,32 @@
 /** Packs packages as they would be published, and what they need from third parties as it is installed here. */
 import { execFile } from "node:child_process";
 import { mkdirSync, readdirSync, realpathSync } from "node:fs";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { packages, root, scope, type Workspace } from "./workspace.ts";
 
 const run = promisify(execFile);
-const pnpm = join(root, "node_modules", "pnpm", "bin", "pnpm.cjs");
 
-/** Runs the workspace's own pnpm in a folder; rejects with its output when it fails. */
-export async function runPnpm(args: readonly string[], cwd: string): Promise<string> {
+/** Runs a program of node_modules in a folder, with the workspace's tools on the path; rejects with its output when it fails. */
+async function runTool(program: string, args: readonly string[], cwd: string): Promise<void> {
   // Settings that npm or pnpm put into the environment of a script are for that script, not for this one.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm|pnpm)_/i.test(name)));
-  const done = await run(process.execPath, [pnpm, ...args], { cwd, env, maxBuffer: 1 << 26 });
-  return done.stdout;
+  env.PATH = `${join(root, "node_modules", ".bin")}${delimiter}${env.PATH}`;
+  await run(process.execPath, [join(root, "node_modules", program), ...args], { cwd, env, maxBuffer: 1 << 26 }).catch((error) => {
+    throw new Error(`${program} ${args.join(" ")} failed in ${cwd}:\n${error.stdout}${error.stderr}`);
+  });
+}
+
+/** Builds every package; what is unchanged since the last time comes from turbo's cache. */
+export async function buildAll(): Promise<void> {
+  await runTool("turbo/bin/turbo", ["run", "build", "--output-logs=errors-only"], root);
 }
 
 /** Packs one built package into a folder and gives the tarball's path. */
 export async function packMember(member: Pick<Workspace, "dir">, into: string): Promise<string> {
   mkdirSync(into, { recursive: true });
   const before = new Set(readdirSync(into));
-  await runPnpm(["pack", "--pack-destination", into], member.dir);
+  await runTool("pnpm/bin/pnpm.cjs", ["pack", "--pack-destination", into], member.dir);
   const made = readdirSync(into).find((name) => name.endsWith(".tgz") && !before.has(name));
   if (!made) throw new Error(`pnpm pack made no tarball of ${member.dir} in ${into}.`);
   return join(into, made);

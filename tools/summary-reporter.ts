@@ -12,7 +12,10 @@ export default class SummaryReporter implements Reporter {
     const skipped = count("skipped");
     const notes = tests.flatMap((test) => {
       const result = test.result();
-      return result.state === "skipped" ? [`SKIPPED ${test.fullName}${result.note ? `: ${result.note}` : ""}`] : [];
+      // Tests that never ran because a hook failed are no decision of anyone; the hook is among the failures.
+      return result.state === "skipped" && (result.note || test.options.mode === "skip")
+        ? [`SKIPPED ${test.fullName}${result.note ? `: ${result.note}` : ""}`]
+        : [];
     });
     const silentFailure = failed === 0 && reason !== "passed" ? 1 : 0;
     const line = `${count("passed")} passed, ${failed + silentFailure} failed${skipped ? `, ${skipped} skipped` : ""}`;

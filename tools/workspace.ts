@@ -1,6 +1,6 @@
 /** What the tools and the tests of the laws know about this repository: its packages, their files and what those import. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
@@ -106,10 +106,12 @@ export function shown(path: string): string {
   return relative(root, path).split(sep).join("/");
 }
 
-/** The files of a checkout: tracked ones and new ones that git does not ignore; deleted ones left out. */
+/** The files of a checkout: tracked ones and new ones that git does not ignore; deleted ones, links and folders left out. */
 export function checkoutFiles(dir: string = root): string[] {
   const listed = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "-z"], { cwd: dir, encoding: "utf8", maxBuffer: 1 << 26 });
-  return [...new Set(listed.split("\0"))].filter((path) => path !== "" && existsSync(join(dir, path))).sort();
+  return [...new Set(listed.split("\0"))]
+    .filter((path) => path !== "" && lstatSync(join(dir, path), { throwIfNoEntry: false })?.isFile())
+    .sort();
 }
 
 /** Whether a package has content: false while its index exports nothing. */
