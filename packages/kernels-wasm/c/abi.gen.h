@@ -40,3 +40,125 @@ typedef struct {
   i32 cOuter;
   i32 cInner;
 } gemm_args;
+
+typedef struct {
+  f32 *y;
+  f32 *x;
+  i32 n;
+  i32 log;
+} softmax_args;
+
+typedef struct {
+  f32 *dx;
+  f32 *y;
+  f32 *dy;
+  i32 n;
+  i32 log;
+} softmax_grad_args;
+
+typedef struct {
+  f32 *y;
+  f32 *x;
+  f32 *residual;
+  f32 *sum;
+  f32 *weight;
+  f32 *bias;
+  f32 *mean;
+  f32 *inverse;
+  i32 n;
+  i32 centered;
+  f32 eps;
+  f32 weightOffset;
+} norm_args;
+
+typedef struct {
+  f32 *dx;
+  f32 *x;
+  f32 *dy;
+  f32 *weight;
+  f32 *mean;
+  f32 *inverse;
+  f32 *dsum;
+  i32 n;
+  i32 centered;
+  f32 weightOffset;
+} norm_grad_args;
+
+typedef struct {
+  f32 *partial;
+  f32 *x;
+  f32 *dy;
+  f32 *mean;
+  f32 *inverse;
+  i32 rows;
+  i32 n;
+  i32 chunk;
+  i32 parts;
+} norm_weight_grad_args;
+
+typedef struct {
+  f32 *loss;
+  f32 *lse;
+  f32 *logits;
+  i32 *targets;
+  i32 n;
+  i32 ignore;
+} cross_entropy_args;
+
+typedef struct {
+  f32 *dlogits;
+  f32 *logits;
+  f32 *lse;
+  i32 *targets;
+  f32 *dloss;
+  f32 *dlse;
+  i32 n;
+  i32 ignore;
+} cross_entropy_grad_args;
+
+typedef struct {
+  f32 *param;
+  f32 *grad;
+  f32 *m;
+  f32 *v;
+  f32 *outParam;
+  f32 *outM;
+  f32 *outV;
+  f32 *lr;
+  f32 *step;
+  u8 *skip;
+  f32 *scale;
+  i32 count;
+  i32 chunk;
+  f32 beta2;
+  f32 oneMinusBeta1;
+  f32 oneMinusBeta2;
+  f32 eps;
+  f32 weightDecay;
+  f32 lnBeta1;
+  f32 lnBeta1Low;
+  f32 lnBeta2;
+  f32 lnBeta2Low;
+} adamw_args;
+
+typedef struct {
+  f32 *y;
+  f32 *x;
+  f32 *cos;
+  f32 *sin;
+  i32 *positions;
+  i32 heads;
+  i32 rows;
+  i32 dim;
+  i32 rotary;
+  i32 length;
+  i32 interleaved;
+  i32 inverse;
+  i32 positionBatch;
+  i32 xBatch;
+  i32 xHead;
+  i32 xRow;
+  i32 yBatch;
+  i32 yHead;
+  i32 yRow;
+} rope_args;

@@ -23,6 +23,8 @@ typedef unsigned long long u64;
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+/* The compiler moves no load or store across. */
+#define FENCE __asm__ volatile("" ::: "memory")
 #define LANES 4
 
 typedef f32 vf __attribute__((vector_size(16)));
@@ -76,6 +78,13 @@ INLINE void vf_store_part(f32 *p, vf v, i32 n) {
   p[0] = v[0];
   if (n > 1) p[1] = v[1];
   if (n > 2) p[2] = v[2];
+}
+
+/* Up to four floats of a row that has `left` left: whole vectors but the last. */
+INLINE vf vf_get(const f32 *p, i32 left, f32 fill) { return left >= 4 ? vf_load(p) : vf_load_part(p, left, fill); }
+INLINE void vf_put(f32 *p, vf v, i32 left) {
+  if (left >= 4) vf_store(p, v);
+  else vf_store_part(p, v, left);
 }
 
 #define INFINITE __builtin_inff()

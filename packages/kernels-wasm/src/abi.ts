@@ -18,6 +18,48 @@ export const abi = {
     "inner:i32 m:i32 n:i32 k:i32 mTile:i32 nTile:i32 packed:i32 activation:i32 alpha:f32 beta:f32",
     "aRow:i32 aCol:i32 aOuter:i32 aInner:i32 bRow:i32 bCol:i32 bOuter:i32 bInner:i32 cRow:i32 cOuter:i32 cInner:i32",
   ],
+  /** y = softmax of each row of n, or its logarithm. Units: rows. */
+  softmax: ["y:f32* x:f32*", "n:i32 log:i32"],
+  /** dx from y and dy: y (dy - sum(y dy)), or dy - exp(y) sum(dy) of the logarithm. Units: rows. */
+  softmax_grad: ["dx:f32* y:f32* dy:f32*", "n:i32 log:i32"],
+  /**
+   * Layer norm (centered = 1) or RMS norm of each row of n. With a residual, x + residual is normalised and stored in `sum`. Weights are
+   * weight + weightOffset. `mean` and `inverse` take the rows' statistics. Units: rows.
+   */
+  norm: [
+    "y:f32* x:f32* residual?:f32* sum?:f32* weight?:f32* bias?:f32* mean?:f32* inverse?:f32*",
+    "n:i32 centered:i32 eps:f32 weightOffset?:f32",
+  ],
+  /** dx of a norm from what was normalised (x) and the rows' statistics; dsum is added. Units: rows. */
+  norm_grad: ["dx:f32* x:f32* dy:f32* weight?:f32* mean?:f32* inverse:f32* dsum?:f32*", "n:i32 centered:i32 weightOffset?:f32"],
+  /**
+   * Sums over each chunk of rows of dy xhat and, with parts = 2, dy: partial[chunk][parts][n], to be summed over chunks by `reduce`.
+   * Units: chunks of `chunk` rows.
+   */
+  norm_weight_grad: ["partial:f32* x:f32* dy:f32* mean?:f32* inverse:f32*", "rows:i32 n:i32 chunk:i32 parts:i32"],
+  /** loss = lse - logit of the target for each row of n; 0 where the target is `ignore`. Units: rows. */
+  cross_entropy: ["loss:f32* lse:f32* logits:f32* targets:i32*", "n:i32 ignore:i32"],
+  /** dlogits = (softmax - onehot) dloss + softmax dlse for each row; a row to ignore has loss 0. Units: rows. */
+  cross_entropy_grad: ["dlogits:f32* logits:f32* lse:f32* targets:i32* dloss?:f32* dlse?:f32*", "n:i32 ignore:i32"],
+  /**
+   * One step of AdamW as PyTorch writes it; outputs may be the inputs. lr, step (the count after this step), skip (not 0: leave everything
+   * as it is) and scale (multiplies the gradient) are read from memory. ln beta comes in two parts. Units: chunks of `chunk` elements.
+   */
+  adamw: [
+    "param:f32* grad:f32* m:f32* v:f32* outParam:f32* outM:f32* outV:f32* lr:f32* step:f32* skip?:u8* scale?:f32*",
+    "count:i32 chunk:i32 beta2:f32 oneMinusBeta1:f32 oneMinusBeta2:f32 eps:f32 weightDecay:f32",
+    "lnBeta1:f32 lnBeta1Low:f32 lnBeta2:f32 lnBeta2Low:f32",
+  ],
+  /**
+   * Rotates pairs of the first `rotary` of `dim` elements by the angle of the row's position: pairs (i, i + rotary / 2), or (2 i, 2 i + 1)
+   * with interleaved = 1; backwards with inverse = 1. Tables are [length, rotary / 2]; positions (clamped to the tables) are
+   * positions[batch * positionBatch + row], or the row itself. Units: rows of [batch, heads, rows].
+   */
+  rope: [
+    "y:f32* x:f32* cos:f32* sin:f32* positions?:i32*",
+    "heads:i32 rows:i32 dim:i32 rotary:i32 length:i32 interleaved:i32 inverse:i32 positionBatch?:i32",
+    "xBatch:i32 xHead:i32 xRow:i32 yBatch:i32 yHead:i32 yRow:i32",
+  ],
 } as const;
 
 export type KernelName = keyof typeof abi;

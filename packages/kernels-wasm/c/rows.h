@@ -1,0 +1,54 @@
+/* Sums and extremes of a contiguous row. */
+#ifndef ROWS_H
+#define ROWS_H
+#include "vmath.h"
+
+/* The loop that all of these share: two accumulators over pairs of vectors, the rest in the first. */
+#define OVER_ROW(n, step) \
+  i32 i = 0; \
+  for (; i + 8 <= n; i += 8) { step(s0, i, 4) step(s1, i + 4, 4) } \
+  for (; i < n; i += 4) step(s0, i, n - i)
+
+INLINE f32 row_max(const f32 *x, i32 n) {
+  vf s0 = vf_set(-INFINITE), s1 = s0;
+#define STEP(s, at, left) s = vf_max(s, vf_get(x + (at), left, -INFINITE));
+  OVER_ROW(n, STEP)
+#undef STEP
+  return vf_highest(vf_max(s0, s1));
+}
+
+INLINE f32 row_sum(const f32 *x, i32 n) {
+  vf s0 = vf_set(0.0f), s1 = s0;
+#define STEP(s, at, left) s = s + vf_get(x + (at), left, 0.0f);
+  OVER_ROW(n, STEP)
+#undef STEP
+  return vf_sum(s0 + s1);
+}
+
+INLINE f32 row_dot(const f32 *x, const f32 *y, i32 n) {
+  vf s0 = vf_set(0.0f), s1 = s0;
+#define STEP(s, at, left) s = vf_fma(vf_get(x + (at), left, 0.0f), vf_get(y + (at), left, 0.0f), s);
+  OVER_ROW(n, STEP)
+#undef STEP
+  return vf_sum(s0 + s1);
+}
+
+/* The sum of (x - center)^2. */
+INLINE f32 row_square_sum(const f32 *x, i32 n, f32 center) {
+  vf s0 = vf_set(0.0f), s1 = s0, c = vf_set(center), d;
+#define STEP(s, at, left) d = vf_get(x + (at), left, center) - c, s = vf_fma(d, d, s);
+  OVER_ROW(n, STEP)
+#undef STEP
+  return vf_sum(s0 + s1);
+}
+
+/* The sum of e^(x - highest). */
+INLINE f32 row_exp_sum(const f32 *x, i32 n, f32 highest) {
+  vf s0 = vf_set(0.0f), s1 = s0, top = vf_set(highest);
+#define STEP(s, at, left) s = s + v_exp_negative(vf_get(x + (at), left, -INFINITE) - top);
+  OVER_ROW(n, STEP)
+#undef STEP
+  return vf_sum(s0 + s1);
+}
+
+#endif

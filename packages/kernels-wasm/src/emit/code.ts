@@ -1,0 +1,135 @@
+import { signed, unsigned, type ValueType } from "./assembler.ts";
+import type { Graph, Value } from "./graph.ts";
+import { type Op, opcode } from "./opcodes.ts";
+
+/** The instructions of one function while they are written. */
+export class Code {
+  readonly locals: ValueType[] = [];
+  private readonly bytes: number[] = [];
+  private readonly constants = new Map<string, { local: number; code: readonly number[] }>();
+  private readonly free: Partial<Record<ValueType, number[]>> = {};
+  private readonly parameters: number;
+  private depth = 0;
+
+  constructor(parameters: number) {
+    this.parameters = parameters;
+  }
+
+  /** The function's body: vector constants are put into locals first. */
+  finish(): number[] {
+    const constants = [...this.constants.values()].flatMap(({ local, code }) => [...code, 0x21, ...unsigned(local)]);
+    return [...constants, ...this.bytes];
+  }
+
+  local(type: ValueType): number {
+    return this.parameters + this.locals.push(type) - 1;
+  }
+
+  op(op: Op, ...immediates: number[]): this {
+    return this.raw(...opcode(op), ...immediates);
+  }
+  get(local: number): this {
+    return this.raw(0x20, ...unsigned(local));
+  }
+  set(local: number): this {
+    return this.raw(0x21, ...unsigned(local));
+  }
+  tee(local: number): this {
+    return this.raw(0x22, ...unsigned(local));
+  }
+  const(value: number): this {
+    return this.raw(0x41, ...signed(value));
+  }
+  raw(...bytes: number[]): this {
+    for (const byte of bytes) this.bytes.push(byte);
+    return this;
+  }
+  /** The argument word at `index` of the words that local `args` points at. */
+  word(args: number, index: number): this {
+    return this.get(args).op("i32.load", 2, ...unsigned(index * 4));
+  }
+
+  /** A block, a loop or an if (which takes its condition from the stack). `body` gets the label that `branch` takes. */
+  nest(kind: "block" | "loop" | "if", body: (label: number) => void): this {
+    this.raw({ block: 0x02, loop: 0x03, if: 0x04 }[kind], 0x40);
+    body(++this.depth);
+    this.depth--;
+    return this.raw(0x0b);
+  }
+  branch(label: number): this {
+    return this.raw(0x0c, ...unsigned(this.depth - label));
+  }
+  branchIf(label: number): this {
+    return this.raw(0x0d, ...unsigned(this.depth - label));
+  }
+
+  /**
+   * Writes the dataflow of a body: all values first, then its stores, so that a store over a leaf comes after the leaf's loads.
+   * A value used once stays on the stack; the others live in locals until their last use.
+   */
+  graph(graph: Graph): void {
+    const uses = countUses(graph);
+    const homes = new Map<Value, number>();
+    for (const { value } of graph.stores) {
+      if (!value.held && !homes.has(value)) {
+        this.compute(value, uses, homes);
+        const home = homes.get(value);
+        if (home === undefined) this.set(this.give(value, homes));
+        else this.raw(0x1a); // compute left a copy on the stack
+      }
+    }
+    for (const { code, address, value } of graph.stores) {
+      this.compute(address, uses, homes);
+      this.fetch(value, uses, homes);
+      this.raw(...code);
+    }
+  }
+
+  /** Leaves `value` on the stack, computing it unless a local holds it. */
+  private compute(value: Value, uses: Map<Value, number>, homes: Map<Value, number>): void {
+    if (value.held || homes.has(value)) return this.fetch(value, uses, homes);
+    for (const input of value.inputs) this.compute(input, uses, homes);
+    this.raw(...value.code);
+    const rest = uses.get(value)! - 1;
+    uses.set(value, rest);
+    if (rest > 0 && value.inputs.length > 0) this.tee(this.give(value, homes));
+  }
+
+  private fetch(value: Value, uses: Map<Value, number>, homes: Map<Value, number>): void {
+    if (value.held) {
+      this.get("local" in value.held ? value.held.local : this.constant(value.held.constant, value.code));
+      return;
+    }
+    const home = homes.get(value)!;
+    this.get(home);
+    const rest = uses.get(value)! - 1;
+    uses.set(value, rest);
+    if (rest === 0) (this.free[value.type] ??= []).push(home);
+  }
+
+  private give(value: Value, homes: Map<Value, number>): number {
+    const home = this.free[value.type]?.pop() ?? this.local(value.type);
+    homes.set(value, home);
+    return home;
+  }
+
+  private constant(key: string, code: readonly number[]): number {
+    const found = this.constants.get(key) ?? { local: this.local("v128"), code };
+    this.constants.set(key, found);
+    return found.local;
+  }
+}
+
+function countUses(graph: Graph): Map<Value, number> {
+  const uses = new Map<Value, number>();
+  const visit = (value: Value): void => {
+    const before = uses.get(value) ?? 0;
+    uses.set(value, before + 1);
+    if (before === 0) value.inputs.forEach(visit);
+  };
+  for (const { address, value } of graph.stores) {
+    visit(address);
+    visit(value);
+  }
+  return uses;
+}
