@@ -88,7 +88,6 @@ def beam_case(seed):
         model._get_top_k_continuations = guarded.__get__(model)
     output = model.generate(
         torch.tensor(prompts),
-        attention_mask=torch.ones(len(prompts), length, dtype=torch.long),
         generation_config=GenerationConfig(
             num_beams=beams,
             num_return_sequences=options["returns"],

@@ -52,8 +52,8 @@ export async function* stream(
   prompts: readonly Prompt[],
   options: GenerateOptions,
 ): AsyncGenerator<Step, Generated, void> {
-  const settings = settle("generate", decoder, prompts, options, generateOptionNames);
   expectSampling("generate", options);
+  const settings = settle("generate", decoder, prompts, options, generateOptionNames);
   const rows = settings.prompts.map((_, index) => new Row(settings, index, options));
   const texts: string[] = rows.map(() => "");
   const sampler = new Sampler(options);
