@@ -13,6 +13,9 @@ interface Case {
 }
 const golden: { tables: number[][]; cases: Case[] } = JSON.parse(readFileSync(new URL("./fixtures/beam.json", import.meta.url), "utf8"));
 
+/** Below this a score of transformers marks a duplicate that fills up the list where fewer sequences exist; ours leaves those out. */
+const vanishing = -1e7;
+
 describe("beamSearch", () => {
   it.each(golden.cases.map((one, index) => [index, one] as const))("agrees with transformers, case %i", async (_, one) => {
     const table = golden.tables[one.table]!.map((value) => value / 64);
@@ -25,8 +28,9 @@ describe("beamSearch", () => {
       return;
     }
     const found = (await beamSearch(decoder, one.prompts, { ...one.options, eos: one.eos, pad: 0 })).flat();
-    expect(found.map(({ tokens }) => [...tokens])).toEqual(one.sequences);
-    one.scores.forEach((score, index) => {
+    expect(found.map(({ tokens }) => [...tokens])).toEqual(one.sequences.filter((_, index) => one.scores![index]! > vanishing));
+    const scores = one.scores.filter((score) => score > vanishing);
+    scores.forEach((score, index) => {
       expect(Math.abs(found[index]!.score - score)).toBeLessThan(1e-4);
     });
   });
