@@ -60,6 +60,45 @@ export const abi = {
     "heads:i32 rows:i32 dim:i32 rotary:i32 length:i32 interleaved:i32 inverse:i32 positionBatch?:i32",
     "xBatch:i32 xHead:i32 xRow:i32 yBatch:i32 yHead:i32 yRow:i32",
   ],
+  /**
+   * Attention of [batch, heads, queries, dim] over [batch, kvHeads, keys, dim]: query head h reads key head h / (heads / kvHeads). Last axes
+   * are contiguous, the others strided; o and lse are contiguous. keyMask [batch, keys] is 0 where a key is hidden; lengths [batch] cuts the
+   * keys; causal is aligned bottom-right to the length; bias [batch, heads, queries, keys] is added to the scores, by strides. A row that sees
+   * nothing gives 0 and lse +inf. Units: tiles of qTile (<= 96, a multiple of 24) queries, of all heads and batches. dim, valueDim <= 256.
+   */
+  attention: [
+    "o:f32* lse:f32* q:f32* k:f32* v:f32* keyMask?:u8* lengths?:i32* bias?:f32*",
+    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 causal:i32 scale:f32 qTile:i32",
+    "qBatch:i32 qHead:i32 qRow:i32 kBatch:i32 kHead:i32 kRow:i32 vBatch:i32 vHead:i32 vRow:i32",
+    "biasBatch?:i32 biasHead?:i32 biasRow?:i32 biasKey?:i32",
+  ],
+  /** delta = sum of dO O over valueDim, less dlse, for contiguous rows. Units: rows. */
+  attention_delta: ["delta:f32* o:f32* grad:f32* dlse?:f32*", "valueDim:i32"],
+  /** dq, contiguous [batch, heads, queries, dim]; grad (of o), lse, delta contiguous; the rest as `attention`. Units: the same. */
+  attention_grad_q: [
+    "dq:f32* grad:f32* lse:f32* delta:f32* q:f32* k:f32* v:f32* keyMask?:u8* lengths?:i32* bias?:f32*",
+    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 causal:i32 scale:f32 qTile:i32",
+    "qBatch:i32 qHead:i32 qRow:i32 kBatch:i32 kHead:i32 kRow:i32 vBatch:i32 vHead:i32 vRow:i32",
+    "biasBatch?:i32 biasHead?:i32 biasRow?:i32 biasKey?:i32",
+  ],
+  /** dk and dv, contiguous [batch, kvHeads, keys, ...], summed over the query heads that share them. Units: tiles of kTile (as qTile) keys. */
+  attention_grad_kv: [
+    "dk:f32* dv:f32* grad:f32* lse:f32* delta:f32* q:f32* k:f32* v:f32* keyMask?:u8* lengths?:i32* bias?:f32*",
+    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 causal:i32 scale:f32 kTile:i32",
+    "qBatch:i32 qHead:i32 qRow:i32 kBatch:i32 kHead:i32 kRow:i32 vBatch:i32 vHead:i32 vRow:i32",
+    "biasBatch?:i32 biasHead?:i32 biasRow?:i32 biasKey?:i32",
+  ],
+  /**
+   * Attention of few queries over a cache, split over keys: partial o [batch, heads, queries, splits, valueDim] and lse [.., splits] of
+   * each `chunk` of keys (-inf when it is empty), for `attention_combine`. (heads / kvHeads) * queries <= 96. Units: [batch, kvHeads, splits].
+   */
+  attention_decode: [
+    "o:f32* lse:f32* q:f32* k:f32* v:f32* lengths?:i32*",
+    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 causal:i32 scale:f32 splits:i32 chunk:i32",
+    "qBatch:i32 qHead:i32 qRow:i32 kBatch:i32 kHead:i32 kRow:i32 vBatch:i32 vHead:i32 vRow:i32",
+  ],
+  /** Merges partial results in the order of the splits. Units: rows. */
+  attention_combine: ["o:f32* lse?:f32* partial:f32* partialLse:f32*", "splits:i32 valueDim:i32"],
 } as const;
 
 export type KernelName = keyof typeof abi;

@@ -71,12 +71,10 @@ export class Code {
     const uses = countUses(graph);
     const homes = new Map<Value, number>();
     for (const { value } of graph.stores) {
-      if (!value.held && !homes.has(value)) {
-        this.compute(value, uses, homes);
-        const home = homes.get(value);
-        if (home === undefined) this.set(this.give(value, homes));
-        else this.raw(0x1a); // compute left a copy on the stack
-      }
+      if (value.held || homes.has(value)) continue;
+      uses.set(value, uses.get(value)! + 1); // so that it stays in a local for its store
+      this.compute(value, uses, homes);
+      this.raw(0x1a);
     }
     for (const { code, address, value } of graph.stores) {
       this.compute(address, uses, homes);

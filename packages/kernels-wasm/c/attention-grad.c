@@ -1,0 +1,98 @@
+/* Flash attention backward by recomputation from the log-sum-exp: dq by query tiles, dk and dv by key tiles, no atomics. */
+#include "attention.h"
+#include "rows.h"
+
+KERNEL(attention_delta) {
+  for (i32 row = begin; row < end; row++) {
+    u32 at = (u32)row * a->valueDim;
+    a->delta[row] = row_dot(a->o + at, a->grad + at, a->valueDim) - (a->dlse ? a->dlse[row] : 0.0f);
+  }
+}
+
+/* t[key][query] from scores to dS, given dP in d. */
+INLINE void score_grad_columns(f32 *t, const f32 *d, const f32 *lse, const f32 *delta, i32 rows, i32 columns) {
+  for (i32 c = 0; c < columns; c += 4) {
+    vf shift = vf_get(lse + c, columns - c, INFINITE), mean = vf_get(delta + c, columns - c, 0.0f);
+    for (i32 at = c; at < rows * TILE + c; at += TILE)
+      vf_store(t + at, v_exp_negative(vf_load(t + at) - shift) * (vf_load(d + at) - mean));
+  }
+}
+
+KERNEL(attention_grad_q) {
+  f32 packed_q[TILE * MAX_DIM], packed_grad[TILE * MAX_DIM], t[BLOCK * TILE], d[BLOCK * TILE], dq[(TILE + MR) * MAX_DIM];
+  i32 tiles = CEIL_DIV(a->queries, a->qTile), width = padded(a->dim);
+  for (i32 unit = begin; unit < end; unit++) {
+    i32 query = unit % tiles * a->qTile, head = unit / tiles % a->heads, batch = unit / tiles / a->heads;
+    i32 kv = head / (a->heads / a->kvHeads), columns = MIN(a->qTile, a->queries - query);
+    i32 row = (batch * a->heads + head) * a->queries + query;
+    const f32 *k = a->k + batch * a->kBatch + kv * a->kHead, *v = a->v + batch * a->vBatch + kv * a->vHead;
+    sight s = SIGHT_OF(a, batch, head);
+    i32 last = s.causal ? MIN(s.keys, query + columns + s.offset) : s.keys;
+    pack_rows(packed_q, a->q + batch * a->qBatch + head * a->qHead + query * a->qRow, a->qRow, columns, a->dim, a->scale);
+    pack_rows(packed_grad, a->grad + row * a->valueDim, a->valueDim, columns, a->valueDim, 1.0f);
+    for (i32 i = 0; i < (columns + MR) * width; i += 4) vf_store(dq + i, vf_set(0.0f));
+    for (i32 key = 0; key < last; key += BLOCK) {
+      i32 rows = MIN(BLOCK, last - key);
+      score_tile(t, k + key * a->kRow, a->kRow, rows, packed_q, columns, a->dim);
+      look(t, &s, rows, columns, query, key, 0);
+      score_tile(d, v + key * a->vRow, a->vRow, rows, packed_grad, columns, a->valueDim);
+      score_grad_columns(t, d, a->lse + row, a->delta + row, rows, columns);
+      add_product(dq, width, t, columns, k + key * a->kRow, a->kRow, rows, a->dim);
+    }
+    for (i32 c = 0; c < columns; c++)
+      for (i32 i = 0; i < a->dim; i += 4)
+        vf_put(a->dq + (row + c) * a->dim + i, vf_load(dq + c * width + i) * vf_set(a->scale), a->dim - i);
+  }
+}
+
+/* t[query][key] from scores to probabilities, d from dP to dS. */
+INLINE void score_grad_rows(f32 *t, f32 *d, const f32 *lse, const f32 *delta, i32 rows, i32 columns) {
+  for (i32 r = 0; r < rows; r++) {
+    vf shift = vf_set(lse[r]), mean = vf_set(delta[r]);
+    for (i32 at = r * TILE; at < r * TILE + columns; at += 4) {
+      vf p = v_exp_negative(vf_load(t + at) - shift);
+      vf_store(t + at, p);
+      vf_store(d + at, p * (vf_load(d + at) - mean));
+    }
+  }
+}
+
+KERNEL(attention_grad_kv) {
+  f32 packed_k[TILE * MAX_DIM], packed_v[TILE * MAX_DIM], t[BLOCK * TILE], d[BLOCK * TILE];
+  f32 dk[(TILE + MR) * MAX_DIM], dv[(TILE + MR) * MAX_DIM];
+  i32 tiles = CEIL_DIV(a->keys, a->kTile), group = a->heads / a->kvHeads, width = padded(a->dim), value_width = padded(a->valueDim);
+  for (i32 unit = begin; unit < end; unit++) {
+    i32 key = unit % tiles * a->kTile, kv = unit / tiles % a->kvHeads, batch = unit / tiles / a->kvHeads;
+    i32 all = MIN(a->kTile, a->keys - key);
+    for (i32 i = 0; i < (all + MR) * width; i += 4) vf_store(dk + i, vf_set(0.0f));
+    for (i32 i = 0; i < (all + MR) * value_width; i += 4) vf_store(dv + i, vf_set(0.0f));
+    sight s = SIGHT_OF(a, batch, kv * group);
+    i32 columns = MIN(all, s.keys - key);
+    if (columns > 0) {
+      pack_rows(packed_k, a->k + batch * a->kBatch + kv * a->kHead + key * a->kRow, a->kRow, columns, a->dim, a->scale);
+      pack_rows(packed_v, a->v + batch * a->vBatch + kv * a->vHead + key * a->vRow, a->vRow, columns, a->valueDim, 1.0f);
+      i32 first = s.causal ? MAX(0, key - s.offset) : 0;
+      for (i32 head = kv * group; head < (kv + 1) * group; head++) {
+        const f32 *q = a->q + batch * a->qBatch + head * a->qHead;
+        s = SIGHT_OF(a, batch, head);
+        for (i32 query = first; query < a->queries; query += BLOCK) {
+          i32 rows = MIN(BLOCK, a->queries - query), row = (batch * a->heads + head) * a->queries + query;
+          const f32 *grad = a->grad + row * a->valueDim;
+          score_tile(t, q + query * a->qRow, a->qRow, rows, packed_k, columns, a->dim);
+          look(t, &s, rows, columns, query, key, 1);
+          score_tile(d, grad, a->valueDim, rows, packed_v, columns, a->valueDim);
+          score_grad_rows(t, d, a->lse + row, a->delta + row, rows, columns);
+          add_product(dv, value_width, t, columns, grad, a->valueDim, rows, a->valueDim);
+          add_product(dk, width, d, columns, q + query * a->qRow, a->qRow, rows, a->dim);
+        }
+      }
+    }
+    i32 at = (batch * a->kvHeads + kv) * a->keys + key;
+    for (i32 c = 0; c < all; c++) {
+      for (i32 i = 0; i < a->dim; i += 4)
+        vf_put(a->dk + (at + c) * a->dim + i, vf_load(dk + c * width + i) * vf_set(a->scale), a->dim - i);
+      for (i32 i = 0; i < a->valueDim; i += 4)
+        vf_put(a->dv + (at + c) * a->valueDim + i, vf_load(dv + c * value_width + i), a->valueDim - i);
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/*
+ * Tiles of attention. A tile of scores is T[row][column], rows up to BLOCK, columns up to TILE and TILE apart: the side whose rows stream by
+ * gives the rows, the side that stays gives the columns, packed once in panels of 8. Its rows then are the terms of the second product.
+ */
+#ifndef ATTENTION_H
+#define ATTENTION_H
+#include "tile.h"
+#include "vmath.h"
+
+enum { TILE = 96, BLOCK = 48, MAX_DIM = 256, PADDED = 8 };
+
+/* Packs up to TILE rows of x as panels [row / 8][dim][8], times scale. */
+INLINE void pack_rows(f32 *out, const f32 *x, i32 stride, i32 rows, i32 dim, f32 scale) {
+  for (i32 row = 0; row < rows; row += NR) pack_panel(out + row * dim, x + row * stride, 1, stride, MIN(NR, rows - row), dim);
+  i32 count = CEIL_DIV(rows, NR) * NR * dim;
+  if (scale != 1.0f)
+    for (i32 i = 0; i < count; i += 4) vf_store(out + i, vf_load(out + i) * vf_set(scale));
+}
+
+/* t[row][column] = <x[row], packed[column]>. */
+INLINE void score_tile(f32 *t, const f32 *x, i32 stride, i32 rows, const f32 *packed, i32 columns, i32 dim) {
+  for (i32 column = 0; column < columns; column += NR)
+    for (i32 row = 0; row < rows; row += MR)
+      multiply_rows(t + row * TILE + column, TILE, x + row * stride, stride, rows - row, packed + column * dim, NR, dim);
+}
+
+/* out[column][d] += sum over rows of t[row][column] x[row][d]; out's rows lie `width` apart, a multiple of 8. */
+INLINE void add_product(f32 *out, i32 width, const f32 *t, i32 columns, const f32 *x, i32 stride, i32 rows, i32 dim) {
+  f32 tail[BLOCK * NR];
+  for (i32 d = 0; d < dim; d += NR) {
+    const f32 *b = x + d;
+    i32 ldb = stride;
+    if (dim - d < NR) {
+      pack_panel(tail, b, stride, 1, dim - d, rows);
+      b = tail, ldb = NR;
+    }
+    for (i32 column = 0; column < columns; column += MR)
+      multiply_columns(out + column * width + d, width, 1, t + column, TILE, b, ldb, rows);
+  }
+}
+
+INLINE i32 padded(i32 dim) { return CEIL_DIV(dim, NR) * NR; }
+
+/* What of a score depends on more than q and k. */
+typedef struct {
+  const u8 *mask;
+  const f32 *bias;
+  i32 bias_row, bias_key;
+  /* Keys that exist, and how far query 0 sees: query i sees keys up to i + offset. */
+  i32 keys, offset, causal;
+} sight;
+
+#define SIGHT_OF(a, batch, head) \
+  (sight) { \
+    (a)->keyMask ? (a)->keyMask + (batch) * (a)->keys : 0, \
+        (a)->bias ? (a)->bias + (batch) * (a)->biasBatch + (head) * (a)->biasHead : 0, (a)->biasRow, (a)->biasKey, \
+        (a)->lengths ? MAX(0, MIN((a)->lengths[batch], (a)->keys)) : (a)->keys, \
+        ((a)->lengths ? MAX(0, MIN((a)->lengths[batch], (a)->keys)) : (a)->keys) - (a)->queries, (a)->causal \
+  }
+
+/* Whether query i sees key j, which exists. */
+INLINE i32 sees(const sight *s, i32 i, i32 j) { return (!s->causal || j <= i + s->offset) && (!s->mask || s->mask[j]); }
+
+/* Whether the tile of these queries and keys needs more than the product. */
+INLINE i32 is_plain(const sight *s, i32 query, i32 last_key) { return !s->bias && !s->mask && (!s->causal || last_key <= query + s->offset); }
+
+/* Bias and mask on a tile whose element (row r, column c) is query `query` + r * row_query + c * (1 - row_query), key likewise. */
+INLINE void look(f32 *t, const sight *s, i32 rows, i32 columns, i32 query, i32 key, i32 rows_are_queries) {
+  if (is_plain(s, query, key + (rows_are_queries ? columns : rows) - 1)) return;
+  for (i32 r = 0; r < rows; r++)
+    for (i32 c = 0; c < columns; c++) {
+      i32 i = query + (rows_are_queries ? r : c), j = key + (rows_are_queries ? c : r);
+      f32 *score = t + r * TILE + c;
+      if (!sees(s, i, j)) *score = -INFINITE;
+      else if (s->bias) *score += s->bias[i * s->bias_row + j * s->bias_key];
+    }
+}
+
+#endif

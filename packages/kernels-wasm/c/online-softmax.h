@@ -1,0 +1,47 @@
+/* The running softmax of a tile of queries: highest score, sum and unnormalised output of each. */
+#ifndef ONLINE_SOFTMAX_H
+#define ONLINE_SOFTMAX_H
+#include "attention.h"
+
+typedef struct {
+  f32 highest[TILE], sum[TILE];
+  /* Rows `width` apart; six more than TILE so that the last panel of 6 may run over. */
+  f32 out[(TILE + MR) * MAX_DIM];
+} running;
+
+INLINE void start(running *s, i32 columns, i32 width) {
+  for (i32 c = 0; c < TILE; c++) s->highest[c] = -INFINITE, s->sum[c] = 0.0f;
+  for (i32 i = 0; i < (columns + MR) * width; i += 4) vf_store(s->out + i, vf_set(0.0f));
+}
+
+/* Turns scores t[key][query] into probabilities relative to the new highest, and rescales what was summed before. */
+INLINE void absorb(running *s, f32 *t, i32 keys, i32 columns, i32 width) {
+  f32 factor[TILE];
+  for (i32 c = 0; c < columns; c += 4) {
+    vf old = vf_load(s->highest + c), top = old, sum = vf_set(0.0f);
+    for (i32 r = 0; r < keys; r++) top = vf_max(top, vf_load(t + r * TILE + c));
+    vf shift = vf_select(top == vf_set(-INFINITE), vf_set(0.0f), top);
+    for (i32 r = 0; r < keys; r++) {
+      vf p = v_exp_negative(vf_load(t + r * TILE + c) - shift);
+      vf_store(t + r * TILE + c, p);
+      sum = sum + p;
+    }
+    vf alpha = v_exp_negative(old - shift);
+    vf_store(factor + c, alpha);
+    vf_store(s->sum + c, vf_fma(vf_load(s->sum + c), alpha, sum));
+    vf_store(s->highest + c, top);
+  }
+  for (i32 c = 0; c < columns; c++)
+    if (factor[c] != 1.0f)
+      for (i32 d = 0; d < width; d += 4) vf_store(s->out + c * width + d, vf_load(s->out + c * width + d) * vf_set(factor[c]));
+}
+
+/* One query's output and log-sum-exp; `empty` is the log-sum-exp of a row that saw nothing, whose output is 0. */
+INLINE void finish_row(const running *s, i32 c, i32 width, f32 *o, f32 *lse, i32 dim, f32 empty) {
+  f32 sum = s->sum[c];
+  vf scale = vf_set(sum == 0.0f ? 0.0f : 1.0f / sum);
+  for (i32 d = 0; d < dim; d += 4) vf_put(o + d, vf_load(s->out + c * width + d) * scale, dim - d);
+  *lse = sum == 0.0f ? empty : s->highest[c] + f_log(sum);
+}
+
+#endif
