@@ -141,6 +141,7 @@ SPECS = [
         n_embd=36,
         n_head=4,
         n_inner=53,
+        pad_token_id=2,
         gradients=None,
         finish=True,
         generate=[
