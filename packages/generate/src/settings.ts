@@ -73,7 +73,7 @@ const commonNames = [
   "forcedEos",
   "processors",
   "signal",
-] as const satisfies (keyof CommonOptions)[]; // prettier-ignore
+] as const satisfies (keyof CommonOptions)[];
 const samplingNames = ["temperature", "topK", "topP", "minP", "seed", "draw", "decode", "stop"];
 const beamNames = ["beams", "returns", "lengthPenalty", "earlyStopping"];
 
