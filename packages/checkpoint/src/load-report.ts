@@ -36,10 +36,19 @@ export function suggest(report: LoadReport): void {
 /** The report as text; every list is complete. */
 export function formatReport(report: LoadReport): string {
   const sections = [
-    section("missing", report.missing.map(({ name, shape, published, near }) => `${name} [${shape.join(", ")}]${told(name, published)}${hint(near)}`)),
+    section(
+      "missing",
+      report.missing.map(({ name, shape, published, near }) => `${name} [${shape.join(", ")}]${told(name, published)}${hint(near)}`),
+    ),
     section("unused", report.unused),
-    section("mismatched", report.mismatched.map(({ name, expected, received, why }) => `${name}: expected ${expected}, received ${received} (${why})`)),
-    section("tied by the model, but different in the checkpoint", report.untied.map(({ name, from }) => `${name} and ${from}`)),
+    section(
+      "mismatched",
+      report.mismatched.map(({ name, expected, received, why }) => `${name}: expected ${expected}, received ${received} (${why})`),
+    ),
+    section(
+      "tied by the model, but different in the checkpoint",
+      report.untied.map(({ name, from }) => `${name} and ${from}`),
+    ),
   ];
   return [`${report.loaded.length} tensors fit.`, ...sections.filter((text) => text !== "")].join("\n");
 }

@@ -1,10 +1,10 @@
-import { type DType, type HostArray } from "./dtype.ts";
+import type { DType, HostArray } from "./dtype.ts";
 import { CheckpointError, show } from "./errors.ts";
 import { describe, emptyReport, formatReport, isExact, type LoadReport, suggest } from "./load-report.ts";
 import { shapesToOurs, toOurs } from "./names/apply.ts";
 import { type Move, type NameTable, sameNames } from "./names/rename.ts";
 import type { TensorReader } from "./reader.ts";
-import { canOverflow, type ConvertOptions, refusal } from "./safetensors/decode.ts";
+import { type ConvertOptions, canOverflow, refusal } from "./safetensors/decode.ts";
 
 /** A parameter that a checkpoint is loaded into. `write` gets row-major values, f16 and bf16 as Float32Array. */
 export interface LoadTarget {
@@ -96,7 +96,12 @@ function collectOrigins(moves: readonly Move[], source: TensorReader, report: Lo
         const first = origins.get(name)?.move.published;
         if (first === undefined) origins.set(name, { move, which });
         else
-          report.mismatched.push({ name, expected: first.join(" + "), received: `also ${move.published.join(" + ")}`, why: "both names stand for it" });
+          report.mismatched.push({
+            name,
+            expected: first.join(" + "),
+            received: `also ${move.published.join(" + ")}`,
+            why: "both names stand for it",
+          });
       }
   return origins;
 }
@@ -128,7 +133,9 @@ async function resolveAliases(
 async function sameValues(source: TensorReader, a: Origin, b: Origin): Promise<boolean> {
   const [left, right] = await Promise.all([whole(source, a), whole(source, b)]);
   return (
-    left.shape.join() === right.shape.join() && left.values.length === right.values.length && left.values.every((x, i) => Object.is(x, right.values[i]))
+    left.shape.join() === right.shape.join() &&
+    left.values.length === right.values.length &&
+    left.values.every((x, i) => Object.is(x, right.values[i]))
   );
 }
 
@@ -161,7 +168,13 @@ function misfit(source: TensorReader, { move, which }: Origin, target: LoadTarge
   }
 }
 
-async function read(source: TensorReader, { move, which }: Origin, target: LoadTarget, name: string, options: ConvertOptions): Promise<HostArray> {
+async function read(
+  source: TensorReader,
+  { move, which }: Origin,
+  target: LoadTarget,
+  name: string,
+  options: ConvertOptions,
+): Promise<HostArray> {
   try {
     return toOurs(move, await readPublished(source, move, target.dtype, options), which).values;
   } catch (cause) {

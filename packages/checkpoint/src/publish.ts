@@ -15,7 +15,8 @@ export function published(tensors: SavedTensors, names: NameTable): [string, Sav
 function publishMove(move: Move, ours: ReadonlyMap<string, SavedTensor>): [string, SavedTensor][] {
   const parts = move.ours.map((name) => {
     const part = ours.get(name);
-    if (part === undefined) throw new CheckpointError(`${show(move.published[0])} is published from ${move.ours.join(", ")}: ${show(name)} is absent.`);
+    if (part === undefined)
+      throw new CheckpointError(`${show(move.published[0])} is published from ${move.ours.join(", ")}: ${show(name)} is absent.`);
     return part;
   });
   const dtype = parts[0]!.dtype;
@@ -33,7 +34,12 @@ function publishMove(move: Move, ours: ReadonlyMap<string, SavedTensor>): [strin
 }
 
 /** Writes tensors of ours as one safetensors file, under the names of `names`. */
-export async function saveCheckpoint(tensors: SavedTensors, sink: Sink, names: NameTable = sameNames, options: WriteOptions = {}): Promise<void> {
+export async function saveCheckpoint(
+  tensors: SavedTensors,
+  sink: Sink,
+  names: NameTable = sameNames,
+  options: WriteOptions = {},
+): Promise<void> {
   await writeSafetensors(names === sameNames ? tensors : published(tensors, names), sink, options);
   await sink.close?.();
 }

@@ -9,8 +9,7 @@ export interface UrlOptions {
 
 /** A file behind an http(s) address whose server answers Range requests: only what is asked for is downloaded. */
 export function urlSource(url: string, { headers = {}, fetch: get = fetch }: UrlOptions = {}): Source {
-  const fail = (what: string, cause?: unknown) =>
-    new CheckpointError(`${url}: ${what}.`, cause === undefined ? undefined : { cause });
+  const fail = (what: string, cause?: unknown) => new CheckpointError(`${url}: ${what}.`, cause === undefined ? undefined : { cause });
   let version: string | undefined;
 
   const request = async (range: string): Promise<Response> => {

@@ -89,7 +89,8 @@ function joined(all: readonly Values[], axis: number): Values {
   let start = 0;
   for (const one of all) {
     const width = product(one.shape.slice(axis));
-    for (let from = 0, at = start; from < one.values.length; from += width, at += row) values.set(one.values.subarray(from, from + width), at);
+    for (let from = 0, at = start; from < one.values.length; from += width, at += row)
+      values.set(one.values.subarray(from, from + width), at);
     start += width;
   }
   return { shape, values };
@@ -100,7 +101,6 @@ function transposed({ shape, values }: Values): Values {
   const [rows, columns] = shape.slice(-2) as [number, number];
   const out = like(values, values.length);
   for (let base = 0; base < values.length; base += rows * columns)
-    for (let r = 0; r < rows; r++)
-      for (let c = 0; c < columns; c++) out[base + c * rows + r] = values[base + r * columns + c]!;
+    for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[base + c * rows + r] = values[base + r * columns + c]!;
   return { shape: turnedShape, values: out };
 }

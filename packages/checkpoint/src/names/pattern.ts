@@ -16,13 +16,21 @@ export interface Pattern {
 
 const placeholder = /\{([^{}]*)\}/g;
 const kinds: Readonly<Record<string, string>> = {
-  i: "0|[1-9][0-9]*", j: "0|[1-9][0-9]*", k: "0|[1-9][0-9]*", p: "[^.]+", q: "[^.]+", r: "[^.]+",
+  i: "0|[1-9][0-9]*",
+  j: "0|[1-9][0-9]*",
+  k: "0|[1-9][0-9]*",
+  p: "[^.]+",
+  q: "[^.]+",
+  r: "[^.]+",
 };
 
 export function pattern(text: string): Pattern {
   const placeholders = [...text.matchAll(placeholder)].map((match) => match[1]!);
   for (const name of placeholders)
-    if (!Object.hasOwn(kinds, name)) throw new CheckpointError(`Pattern ${show(text)}: placeholders are {i} {j} {k} (numbers) and {p} {q} {r} (segments); received {${name}}.`);
+    if (!Object.hasOwn(kinds, name))
+      throw new CheckpointError(
+        `Pattern ${show(text)}: placeholders are {i} {j} {k} (numbers) and {p} {q} {r} (segments); received {${name}}.`,
+      );
   if (new Set(placeholders).size < placeholders.length) throw new CheckpointError(`Pattern ${show(text)}: has a placeholder twice.`);
   const source = text.split(placeholder).map((part, i) => (i % 2 ? `(${kinds[part]})` : part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")));
   const expression = new RegExp(`^${source.join("")}$`);

@@ -60,9 +60,18 @@ export function rename(rules: readonly Rule[], { base = "" }: RenameOptions = {}
         // A checkpoint with both spellings keeps both: the exact one is meant by the table, the other is reported as unused.
         if (full === name || !spelled.has(full)) spelled.set(full, name);
       }
-      return translate([...present], (name) => find(canonical(name)), (name) => spelled.get(name) ?? name);
+      return translate(
+        [...present],
+        (name) => find(canonical(name)),
+        (name) => spelled.get(name) ?? name,
+      );
     },
-    toPublished: (names) => translate([...names], (name) => roundTrip(findRule(compiled, "ours", name), name, find), (name) => name),
+    toPublished: (names) =>
+      translate(
+        [...names],
+        (name) => roundTrip(findRule(compiled, "ours", name), name, find),
+        (name) => name,
+      ),
   };
 }
 
@@ -112,7 +121,9 @@ function roundTrip(found: Found | undefined, ours: string, find: (published: str
   for (const pattern of found?.rule.published ?? []) {
     const name = pattern.fill(found!.bindings);
     if (find(name)?.rule !== found!.rule)
-      throw new CheckpointError(`rename: ${show(ours)} would be published as ${show(name)}, which another rule of the table reads: put its rule first.`);
+      throw new CheckpointError(
+        `rename: ${show(ours)} would be published as ${show(name)}, which another rule of the table reads: put its rule first.`,
+      );
   }
   return found;
 }

@@ -1,6 +1,12 @@
 /** What a rule does with the tensors whose published names it matches. Made by `split`, `join`, `transpose` and `drop`. */
 export type Verb =
-  | { readonly kind: "move"; readonly ours: string; readonly axis: number; readonly parts?: readonly number[]; readonly transposed: boolean }
+  | {
+      readonly kind: "move";
+      readonly ours: string;
+      readonly axis: number;
+      readonly parts?: readonly number[];
+      readonly transposed: boolean;
+    }
   | { readonly kind: "drop"; readonly reason: string };
 
 export interface SplitOptions {
@@ -19,7 +25,11 @@ export const split = (ours: string, options: SplitOptions): Verb => move(ours, o
 export const join = (ours: string, options: SplitOptions): Verb => move(ours, options);
 
 const move = (ours: string, { axis, parts, then }: SplitOptions): Verb => ({
-  kind: "move", ours, axis, ...(parts && { parts }), transposed: then !== undefined,
+  kind: "move",
+  ours,
+  axis,
+  ...(parts && { parts }),
+  transposed: then !== undefined,
 });
 
 /** The last two axes change places: a published `[in, out]` weight becomes our `[out, in]`. */

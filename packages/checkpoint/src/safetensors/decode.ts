@@ -53,7 +53,10 @@ function words16(bytes: Uint8Array): Uint16Array {
   const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
   return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2);
 }
-const viewOf = <T>(make: { new (buffer: ArrayBufferLike, offset: number, length: number): T; BYTES_PER_ELEMENT: number }, bytes: Uint8Array): T => {
+const viewOf = <T>(
+  make: { new (buffer: ArrayBufferLike, offset: number, length: number): T; BYTES_PER_ELEMENT: number },
+  bytes: Uint8Array,
+): T => {
   const size = make.BYTES_PER_ELEMENT;
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
   return new make(aligned.buffer, aligned.byteOffset, aligned.length / size);
@@ -116,8 +119,14 @@ const integerRanges: Partial<Readonly<Record<DType, readonly [number, number]>>>
   u8: [0, 255],
 };
 const fileRanges: Readonly<Record<string, readonly [number, number]>> = {
-  I64: [-(2 ** 63), 2 ** 63], I32: [-(2 ** 31), 2 ** 31 - 1], I16: [-(2 ** 15), 2 ** 15 - 1], I8: [-128, 127],
-  U64: [0, 2 ** 64], U32: [0, 2 ** 32 - 1], U16: [0, 2 ** 16 - 1], U8: [0, 255],
+  I64: [-(2 ** 63), 2 ** 63],
+  I32: [-(2 ** 31), 2 ** 31 - 1],
+  I16: [-(2 ** 15), 2 ** 15 - 1],
+  I8: [-128, 127],
+  U64: [0, 2 ** 64],
+  U32: [0, 2 ** 32 - 1],
+  U16: [0, 2 ** 16 - 1],
+  U8: [0, 255],
 };
 const integerViews: Readonly<Record<string, (bytes: Uint8Array) => ArrayLike<number> | ArrayLike<bigint>>> = {
   I64: (bytes) => viewOf(BigInt64Array, bytes),

@@ -2,8 +2,21 @@ import type { DType } from "../dtype.ts";
 
 /** Element types of the format whose values can be read. */
 export type FileDType =
-  | "F64" | "F32" | "F16" | "BF16" | "F8_E4M3" | "F8_E5M2"
-  | "I64" | "I32" | "I16" | "I8" | "U64" | "U32" | "U16" | "U8" | "BOOL";
+  | "F64"
+  | "F32"
+  | "F16"
+  | "BF16"
+  | "F8_E4M3"
+  | "F8_E5M2"
+  | "I64"
+  | "I32"
+  | "I16"
+  | "I8"
+  | "U64"
+  | "U32"
+  | "U16"
+  | "U8"
+  | "BOOL";
 
 interface FileDTypeInfo {
   readonly bits: number;
@@ -38,7 +51,14 @@ export const fileDTypes: ReadonlyMap<string, FileDTypeInfo> = new Map<string, Fi
 ]);
 
 const fileDTypeOf: Readonly<Record<DType, FileDType>> = {
-  f64: "F64", f32: "F32", f16: "F16", bf16: "BF16", i32: "I32", u32: "U32", u8: "U8", bool: "BOOL",
+  f64: "F64",
+  f32: "F32",
+  f16: "F16",
+  bf16: "BF16",
+  i32: "I32",
+  u32: "U32",
+  u8: "U8",
+  bool: "BOOL",
 };
 
 /** The type under which a tensor of ours is written. */

@@ -1,6 +1,6 @@
 import { CheckpointError, show } from "../errors.ts";
-import { duplicateKey } from "./duplicate-key.ts";
 import { fileDTypes } from "./dtypes.ts";
+import { duplicateKey } from "./duplicate-key.ts";
 
 /** The largest header that is read; the published implementation has the same limit. */
 export const maxHeaderBytes = 100_000_000;
@@ -62,8 +62,7 @@ function parseJson(json: Uint8Array, file: string): Record<string, unknown> {
   return raw;
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
 
 function parseMetadata(value: unknown, file: string): Map<string, string> {
   if (!isRecord(value)) throw new CheckpointError(`${file}: __metadata__ must be an object of strings, received ${show(value)}.`);

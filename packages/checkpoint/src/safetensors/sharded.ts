@@ -76,7 +76,8 @@ function shardedReader(
   const tensors = new Map<string, TensorInfo>();
   for (const [tensor, file] of weightMap) {
     const info = shards.get(file)!.tensors.get(tensor);
-    if (info === undefined) throw new CheckpointError(`${name}: tensor ${show(tensor)} is listed in ${show(file)}, which does not have it.`);
+    if (info === undefined)
+      throw new CheckpointError(`${name}: tensor ${show(tensor)} is listed in ${show(file)}, which does not have it.`);
     tensors.set(tensor, info);
   }
   for (const [file, shard] of shards)
@@ -101,10 +102,15 @@ function shardedReader(
  * Opens the weights in a directory: `model.safetensors`, or the shards listed by `model.safetensors.index.json`; or the one file that
  * `path` names.
  */
-export async function openWeights(path: string, { files = localFiles(), ...options }: OpenOptions & { files?: FileSystem } = {}): Promise<TensorReader> {
+export async function openWeights(
+  path: string,
+  { files = localFiles(), ...options }: OpenOptions & { files?: FileSystem } = {},
+): Promise<TensorReader> {
   const names = await files.list(path).catch((cause: unknown) => {
     if (codeOf(cause) === "ENOTDIR") return undefined;
-    throw new CheckpointError(`${path}: no such checkpoint: expected a directory with model.safetensors, or a safetensors file.`, { cause });
+    throw new CheckpointError(`${path}: no such checkpoint: expected a directory with model.safetensors, or a safetensors file.`, {
+      cause,
+    });
   });
   if (names === undefined) return openSafetensors(fileSource(path, files), options);
   const within = (file: string) => fileSource(`${path}/${file}`, files);

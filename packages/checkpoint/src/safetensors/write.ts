@@ -22,7 +22,11 @@ export interface WriteOptions {
  * Writes a safetensors file to `sink`, a tensor at a time: widest elements first, then by name, so that every tensor is aligned. Writes
  * what it is given: leave out the aliases of tied tensors.
  */
-export async function writeSafetensors(tensors: SavedTensors, sink: Sink, { metadata = { format: "pt" } }: WriteOptions = {}): Promise<void> {
+export async function writeSafetensors(
+  tensors: SavedTensors,
+  sink: Sink,
+  { metadata = { format: "pt" } }: WriteOptions = {},
+): Promise<void> {
   const ordered = order(tensors, sink.name);
   await sink.write(encodeHeader(ordered, metadata));
   for (const [name, tensor] of ordered) await writeTensor(name, tensor, sink);
@@ -56,7 +60,9 @@ function encodeHeader(entries: readonly Entry[], metadata: Readonly<Record<strin
   let at = 0;
   for (const [name, tensor] of entries) {
     const end = at + fileBytes(tensor);
-    fields.push(`${JSON.stringify(name)}:{"dtype":"${toFileDType(tensor.dtype)}","shape":${JSON.stringify(tensor.shape)},"data_offsets":[${at},${end}]}`);
+    fields.push(
+      `${JSON.stringify(name)}:{"dtype":"${toFileDType(tensor.dtype)}","shape":${JSON.stringify(tensor.shape)},"data_offsets":[${at},${end}]}`,
+    );
     at = end;
   }
   const json = new TextEncoder().encode(`{${fields.join(",")}}`);
@@ -73,7 +79,9 @@ async function writeTensor(name: string, { shape, dtype, values }: SavedTensor, 
   const array = typeof values === "function" ? await values() : values;
   const expected = elementsOf(shape);
   if (array.length !== expected)
-    throw new CheckpointError(`${sink.name}: tensor ${show(name)} of shape ${show(shape)} has ${expected} values, received ${array.length}.`);
+    throw new CheckpointError(
+      `${sink.name}: tensor ${show(name)} of shape ${show(shape)} has ${expected} values, received ${array.length}.`,
+    );
   for (let at = 0; at < expected; at += elementsAtOnce)
     await sink.write(encode(array.subarray(at, Math.min(expected, at + elementsAtOnce)), dtype));
 }
