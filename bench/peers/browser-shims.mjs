@@ -22,7 +22,6 @@ class Worker {
         const worker = new NodeWorker(prelude + source, { eval: true, execArgv: [] });
         worker.on("message", (data) => this.onmessage?.({ data }));
         worker.on("error", (error) => this.onerror?.(error));
-        worker.unref();
         this.#node = worker;
         for (const message of this.#queue) worker.postMessage(message);
       });

@@ -73,7 +73,7 @@ function loss(tf, params, mask, x, y) {
       .transpose([0, 2, 1, 3])
       .reshape([batch * context, dim]);
     h = h.add(linear(mixed, `${i}.out`));
-    h = h.add(linear(gelu(tf, linear(norm(h, `${i}.norm2`), `${i}.up`)), `${i}.down`));
+    h = h.add(linear(gelu(linear(norm(h, `${i}.norm2`), `${i}.up`)), `${i}.down`));
   }
   const logits = tf.matMul(norm(h, "norm"), params.tokens, false, true);
   return tf

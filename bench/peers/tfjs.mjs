@@ -27,7 +27,7 @@ export function layerNorm(tf, x, weight, bias, eps) {
 }
 
 /** GELU by tanh from tfjs's own operations. */
-export function gelu(tf, x) {
+export function gelu(x) {
   return x.mul(0.5).mul(
     x
       .add(x.mul(x).mul(x).mul(0.044715))
@@ -51,7 +51,7 @@ function prepareOp(tf, work, inputs) {
     },
     gelu: () => {
       const x = array("x", shape);
-      return () => tf.tidy(() => gelu(tf, x));
+      return () => tf.tidy(() => gelu(x));
     },
     layernorm: () => {
       const [x, weight, bias] = [array("x", shape), array("weight", [work.cols]), array("bias", [work.cols])];

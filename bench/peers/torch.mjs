@@ -35,7 +35,7 @@ export function competitor() {
 }
 
 function start(python) {
-  const child = spawn(python, [fileURLToPath(new URL("./torch.py", import.meta.url))], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(python, [fileURLToPath(new URL("./torch_run.py", import.meta.url))], { stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ask = async (request) => {
     child.stdin.write(`${JSON.stringify(request)}\n`);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import v8 from "node:v8";
 import { type Competitor, timed } from "./competitor.ts";
-import { flops } from "./workloads.ts";
+import { bytes, flops } from "./workloads.ts";
 
 /*
  * The most that 128-bit fused multiply-adds on registers alone can do: the same number of operations as the workload,
@@ -23,7 +23,7 @@ export function competitor(variant = "wasm"): Competitor {
     version: () => (variant === "native" ? "cc" : "relaxed SIMD"),
     async prepare({ work, threads }) {
       const total = flops(work);
-      if (total === undefined || threads !== 1) return undefined;
+      if (total === undefined || bytes(work) !== undefined || threads !== 1) return undefined;
       const turns = Math.round(total / flopsPerTurn);
       if (variant === "native") {
         const binary = compileNative();
@@ -48,10 +48,10 @@ function compileNative(): string | undefined {
 }
 
 function compileWasm(): ((turns: number) => void) | undefined {
-  const bytes = fmaModule();
-  if (!WebAssembly.validate(bytes)) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
-  if (!WebAssembly.validate(bytes)) return undefined;
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes));
+  const binary = fmaModule();
+  if (!WebAssembly.validate(binary)) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
+  if (!WebAssembly.validate(binary)) return undefined;
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(binary));
   return instance.exports["run"] as (turns: number) => void;
 }
 

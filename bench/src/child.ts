@@ -20,7 +20,9 @@ export type ChildLine =
   | { type: "ready"; version: string; threads: number; check?: { maxAbs: number; rows: number } }
   | { type: "sample"; ms: number };
 
-const print = (line: ChildLine) => process.stdout.write(`${JSON.stringify(line)}\n`);
+function print(line: ChildLine): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
 
 async function main(request: ChildRequest): Promise<void> {
   const work = workloadNamed(request.work);

@@ -3,7 +3,8 @@ import type { CaseResult, Entry } from "./results.ts";
 /** The figures of one case as text, fastest first, each beside the fastest. */
 export function caseTable(result: CaseResult): string {
   const { work, threads, entries, absent } = result;
-  const fastest = Math.min(...entries.map(({ median }) => median));
+  const real = entries.filter(({ competitor }) => !competitor.startsWith("ceiling"));
+  const fastest = Math.min(...real.map(({ median }) => median));
   const rows = [...entries].sort((a, b) => a.median - b.median).map((entry) => row(entry, fastest));
   const header = ["", "threads", "median ms", "min ms", "x fastest", "rate", "difference", "median of each process"];
   const lines = [`\n${work.name}, ${threads} thread${threads > 1 ? "s" : ""}`, ...align([header, ...rows])];
@@ -15,7 +16,7 @@ export function caseTable(result: CaseResult): string {
 }
 
 function row(entry: Entry, fastest: number): string[] {
-  const rate = entry.gflops && entry.gflops >= 10 ? `${entry.gflops.toFixed(1)} GFLOP/s` : gigabytes(entry);
+  const rate = entry.gbytesPerSecond ? `${entry.gbytesPerSecond.toFixed(1)} GB/s` : gigaflops(entry);
   const difference = entry.maxAbsFromF64 ?? entry.maxAbsFromOther;
   return [
     `${entry.competitor} ${entry.version}`,
@@ -29,8 +30,7 @@ function row(entry: Entry, fastest: number): string[] {
   ];
 }
 
-function gigabytes({ gbytesPerSecond, gflops }: Entry): string {
-  if (gbytesPerSecond) return `${gbytesPerSecond.toFixed(1)} GB/s`;
+function gigaflops({ gflops }: Entry): string {
   return gflops ? `${gflops.toFixed(1)} GFLOP/s` : "";
 }
 
