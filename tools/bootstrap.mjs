@@ -71,7 +71,7 @@ function install() {
   });
   if (done.status !== 0) {
     const why = done.error?.message ?? `${done.stdout}${done.stderr}`.trim();
-    fail(`${why}\n\nCould not install the dependencies: "npx ${args.join(" ")}" failed (see above). Is the package registry reachable?`);
+    fail(`${why}\n\nCould not install the dependencies: "npx ${args.join(" ")}" failed, see above.`);
   }
   writeFileSync(stamp, hash);
 }
@@ -125,7 +125,7 @@ async function run(name, args) {
 }
 
 const [name, ...args] = process.argv.slice(2);
-if (!Object.hasOwn(commands, name ?? "")) fail(`Unknown command ${name}. There are: ${Object.keys(commands).join(", ")}.`);
 checkNode();
+if (!Object.hasOwn(commands, name ?? "")) fail(`Unknown command ${name}. There are: ${Object.keys(commands).join(", ")}.`);
 install();
 await run(name, args[0] === "--" ? args.slice(1) : args);
