@@ -7,7 +7,7 @@
 #include "tile.h"
 #include "vmath.h"
 
-enum { TILE = 96, BLOCK = 48, MAX_DIM = 256, PADDED = 8 };
+enum { BLOCK = 48, MAX_DIM = 256 };
 
 /* Packs up to TILE rows of x as panels [row / 8][dim][8], times scale. */
 INLINE void pack_rows(f32 *out, const f32 *x, i32 stride, i32 rows, i32 dim, f32 scale) {
@@ -35,7 +35,7 @@ INLINE void add_product(f32 *out, i32 width, const f32 *t, i32 columns, const f3
       b = tail, ldb = NR;
     }
     for (i32 column = 0; column < columns; column += MR)
-      multiply_columns(out + column * width + d, width, 1, t + column, TILE, b, ldb, rows);
+      multiply_columns(out + column * width + d, width, 1, t + column, b, ldb, rows);
   }
 }
 

@@ -92,15 +92,11 @@ KERNEL(gemm) {
       for (i32 j = 0; j < columns; j += NR) {
         i32 width = MIN(NR, columns - j);
         const f32 *b = a->packed ? right + j * a->k + first * NR : right + first * a->bRow + j * a->bCol;
-        i32 b_row = a->packed ? NR : a->bRow;
-        if (!a->packed && (width < NR || a->bCol != 1)) {
-          pack_panel(column_panel, b, a->bRow, a->bCol, width, terms);
-          b = column_panel, b_row = NR;
-        }
+        if (!a->packed) pack_panel(column_panel, b, a->bRow, a->bCol, width, terms), b = column_panel;
         f32 *acc = partial + j * MAX_ROWS;
         for (i32 i = 0; i < rows; i += MR) {
           f32 *tile = blocks > 1 ? acc + i * NR : partial;
-          multiply_columns(tile, NR, first > 0, panels + i * terms, MR, b, b_row, terms);
+          multiply_packed(tile, first > 0, panels + i * terms, b, terms);
           if (last) store_tile(a, tile, offset + i * a->cRow + j, column + j, MIN(MR, rows - i), width);
         }
       }

@@ -33,35 +33,39 @@ void pack_panel(f32 *out, const f32 *b, i32 row, i32 col, i32 columns, i32 k) {
   }
 }
 
-void multiply_columns(f32 *out, i32 ldo, i32 add, const f32 *a, i32 lda, const f32 *b, i32 ldb, i32 k) {
-  vf c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51;
-  if (add) {
-    c00 = vf_load(out), c01 = vf_load(out + 4);
-    c10 = vf_load(out + 1 * ldo), c11 = vf_load(out + 1 * ldo + 4);
-    c20 = vf_load(out + 2 * ldo), c21 = vf_load(out + 2 * ldo + 4);
-    c30 = vf_load(out + 3 * ldo), c31 = vf_load(out + 3 * ldo + 4);
-    c40 = vf_load(out + 4 * ldo), c41 = vf_load(out + 4 * ldo + 4);
-    c50 = vf_load(out + 5 * ldo), c51 = vf_load(out + 5 * ldo + 4);
-  } else {
-    c00 = c01 = c10 = c11 = c20 = c21 = c30 = c31 = c40 = c41 = c50 = c51 = vf_set(0.0f);
-  }
-  for (; k > 0; k--, a += lda, b += ldb) {
-    vf b0 = vf_load(b), b1 = vf_load(b + 4), x;
-    x = vf_set(a[0]), c00 = vf_fma(x, b0, c00), c01 = vf_fma(x, b1, c01);
-    x = vf_set(a[1]), c10 = vf_fma(x, b0, c10), c11 = vf_fma(x, b1, c11);
-    x = vf_set(a[2]), c20 = vf_fma(x, b0, c20), c21 = vf_fma(x, b1, c21);
-    x = vf_set(a[3]), c30 = vf_fma(x, b0, c30), c31 = vf_fma(x, b1, c31);
-    x = vf_set(a[4]), c40 = vf_fma(x, b0, c40), c41 = vf_fma(x, b1, c41);
-    x = vf_set(a[5]), c50 = vf_fma(x, b0, c50), c51 = vf_fma(x, b1, c51);
-    FENCE;
-  }
-  vf_store(out, c00), vf_store(out + 4, c01);
-  vf_store(out + 1 * ldo, c10), vf_store(out + 1 * ldo + 4, c11);
-  vf_store(out + 2 * ldo, c20), vf_store(out + 2 * ldo + 4, c21);
-  vf_store(out + 3 * ldo, c30), vf_store(out + 3 * ldo + 4, c31);
-  vf_store(out + 4 * ldo, c40), vf_store(out + 4 * ldo + 4, c41);
-  vf_store(out + 5 * ldo, c50), vf_store(out + 5 * ldo + 4, c51);
-}
+/* Columns of A `LDA` apart, rows of B `LDB`, rows of the result `LDO`: constants where they can be, which V8 rewards. */
+#define MULTIPLY_COLUMNS(LDO, LDA, LDB) \
+  vf c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51; \
+  if (add) { \
+    c00 = vf_load(out), c01 = vf_load(out + 4); \
+    c10 = vf_load(out + 1 * (LDO)), c11 = vf_load(out + 1 * (LDO) + 4); \
+    c20 = vf_load(out + 2 * (LDO)), c21 = vf_load(out + 2 * (LDO) + 4); \
+    c30 = vf_load(out + 3 * (LDO)), c31 = vf_load(out + 3 * (LDO) + 4); \
+    c40 = vf_load(out + 4 * (LDO)), c41 = vf_load(out + 4 * (LDO) + 4); \
+    c50 = vf_load(out + 5 * (LDO)), c51 = vf_load(out + 5 * (LDO) + 4); \
+  } else { \
+    c00 = c01 = c10 = c11 = c20 = c21 = c30 = c31 = c40 = c41 = c50 = c51 = vf_set(0.0f); \
+  } \
+  for (; k > 0; k--, a += (LDA), b += (LDB)) { \
+    vf b0 = vf_load(b), b1 = vf_load(b + 4), x; \
+    x = vf_set(a[0]), c00 = vf_fma(x, b0, c00), c01 = vf_fma(x, b1, c01); \
+    x = vf_set(a[1]), c10 = vf_fma(x, b0, c10), c11 = vf_fma(x, b1, c11); \
+    x = vf_set(a[2]), c20 = vf_fma(x, b0, c20), c21 = vf_fma(x, b1, c21); \
+    x = vf_set(a[3]), c30 = vf_fma(x, b0, c30), c31 = vf_fma(x, b1, c31); \
+    x = vf_set(a[4]), c40 = vf_fma(x, b0, c40), c41 = vf_fma(x, b1, c41); \
+    x = vf_set(a[5]), c50 = vf_fma(x, b0, c50), c51 = vf_fma(x, b1, c51); \
+    FENCE; \
+  } \
+  vf_store(out, c00), vf_store(out + 4, c01); \
+  vf_store(out + 1 * (LDO), c10), vf_store(out + 1 * (LDO) + 4, c11); \
+  vf_store(out + 2 * (LDO), c20), vf_store(out + 2 * (LDO) + 4, c21); \
+  vf_store(out + 3 * (LDO), c30), vf_store(out + 3 * (LDO) + 4, c31); \
+  vf_store(out + 4 * (LDO), c40), vf_store(out + 4 * (LDO) + 4, c41); \
+  vf_store(out + 5 * (LDO), c50), vf_store(out + 5 * (LDO) + 4, c51);
+
+void multiply_packed(f32 *out, i32 add, const f32 *a, const f32 *b, i32 k) { MULTIPLY_COLUMNS(NR, MR, NR) }
+
+void multiply_columns(f32 *out, i32 ldo, i32 add, const f32 *a, const f32 *b, i32 ldb, i32 k) { MULTIPLY_COLUMNS(ldo, TILE, ldb) }
 
 void multiply_rows(f32 *out, i32 ldo, const f32 *a, i32 lda, i32 rows, const f32 *b, i32 ldb, i32 k) {
   vf c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51;

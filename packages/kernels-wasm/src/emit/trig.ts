@@ -5,7 +5,7 @@ import { demote, join, promote } from "./wide.ts";
  * x = n pi/2 + r, in f64. The first two parts of pi/2 have 25 bits, so that n times them is exact for |x| up to 2^28.
  * Beyond that the quadrant is lost: results stay between -1 and 1 but mean nothing (neighbouring f32 are 32 apart there).
  */
-const parts = [PART1, PART2, PART3] as const;
+const parts = [1.5707963109016418, 1.5893254712295857e-8, 6.123233995736766e-17] as const;
 const sinTerms = [-0.16666655242443085, 0.008332173340022564, -0.00019516656175255775];
 const cosTerms = [0.04166664555668831, -0.001388736185617745, 2.4437727915938012e-5];
 
