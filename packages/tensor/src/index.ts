@@ -1,1 +1,63 @@
+export { grad, noGrad, valueAndGrad, vjp } from "./autograd.ts";
+export type { HostTensor, StepArgument, Traced } from "./arguments.ts";
+export { Cell, type CellOptions, Parameter, State, type TensorLike } from "./cell.ts";
+export { checkpointed } from "./checkpointed.ts";
+export { compile, type CompileOptions, type Statics, type Step } from "./compile.ts";
+export { arange, type CreateOptions, full, type Nested, ones, onesLike, tensorOf as tensor, zeros, zerosLike } from "./create.ts";
+export { defaultDevice, Device, type DeviceOptions, type ExecutionFigures, type Explanation, setDefaultDevice, withDevice } from "./device.ts";
+export { explain } from "./dispatch.ts";
+export { decode, type DType, dtypes, encode, type HostArray, isFloat, type RegisterType, statisticsOf } from "./dtype.ts";
+export { callSite, DeviceError, DTypeError, LifetimeError, MissingKernelError, OutOfMemoryError, ShapeError, TensorError, TraceError } from "./errors.ts";
+export { pointwise } from "./fuse.ts";
+export { currentGenerator, Generator, type GeneratorState, rand, randn, withGenerator } from "./generator.ts";
+export {
+  type Binding,
+  type BoundStep,
+  type Driver,
+  type Executable,
+  type Kernel,
+  type KernelPlan,
+  type LayoutSpec,
+  type PerName,
+  type PlanRequest,
+  tensorInterface,
+} from "./kernel.ts";
+export {
+  type Arguments,
+  type AttrArguments,
+  type Attrs,
+  aux,
+  type Contract,
+  defineOp,
+  type Inputs,
+  many,
+  maybe,
+  one,
+  type Op,
+  out,
+  type Outputs,
+  outs,
+  required,
+  type Result,
+  scalar,
+  type Spec,
+} from "./op.ts";
+export type { MemoryFigures } from "./pool.ts";
+export { concat, embed } from "./primitives/assemble.ts";
+export { convolution } from "./primitives/convolution.ts";
+export { copy } from "./primitives/copy.ts";
+export { cummax, cumprod, cumsum } from "./primitives/cumulative.ts";
+export { fft } from "./primitives/fft.ts";
+export { gather, putAdd, scatterAdd, take } from "./primitives/gather.ts";
+export { matmul } from "./primitives/matmul.ts";
+export { expand, flip, permute, reshape, slice } from "./primitives/movement.ts";
+export { argmax, argmin, max, min, prod, sum, sumTo } from "./primitives/reduce.ts";
+export { sort, topK } from "./primitives/sort.ts";
+export type { Instruction, Program, ScalarName } from "./program.ts";
 export { philox, randomBits, uniformFromBits } from "./random.ts";
+export { reference } from "./reference/driver.ts";
+export { evaluateProgram } from "./reference/program.ts";
+export type { Fill, Sample, SampleInput } from "./sample.ts";
+export { openScope, scope, tensorsIn } from "./scope.ts";
+export { axesIn, axisIn, broadcast, contiguousStrides, isContiguous, reducedShape, sameShape, type Shape, show, sizeOf } from "./shape.ts";
+export { Tensor } from "./tensor.ts";

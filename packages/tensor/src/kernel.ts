@@ -1,0 +1,84 @@
+import type { DType } from "./dtype.ts";
+import type { Contract, Spec } from "./op.ts";
+import type { Shape } from "./shape.ts";
+
+/** The number of the interface between this package and kernels-* packages; a device with another number is refused. */
+export const tensorInterface = 1;
+
+/** How an input lies in memory, as its kernel sees it: strides in elements, and the offset left after the binding was aligned (0 unless the layout is "strided"). */
+export interface LayoutSpec extends Spec {
+  readonly strides: Shape;
+  readonly offset: number;
+}
+export type PerName<T> = Readonly<Record<string, T | readonly T[] | undefined>>;
+
+/** What a planner is told: never a device, a queue or a value, so that a plan can be replayed, printed and tested. */
+export interface PlanRequest {
+  readonly specs: PerName<LayoutSpec>;
+  readonly outputs: PerName<Spec>;
+  readonly attrs: Readonly<Record<string, unknown>>;
+  readonly caps: Readonly<Record<string, number | boolean | string>>;
+  /** Whether an auxiliary output is read by a gradient. */
+  wants(output: string): boolean;
+  /** Whether this output lies in the memory of the input that the contract's `mayReuse` names. */
+  reuses(output: string): boolean;
+}
+
+/** What a kernel does for given shapes: bytes of scratch by name, and launches over named buffers (`x`, `leaves.0`, `y`, a scratch name). */
+export interface KernelPlan {
+  readonly scratch?: Readonly<Record<string, number>>;
+  readonly launches: readonly unknown[];
+}
+
+/**
+ * A way to compute a contract on a device. `accepts` answers true or a reason. Inputs arrive contiguous unless `layout` says otherwise:
+ * "rows" (unit stride on the last axis), "strided" (any). Outputs are fresh and contiguous.
+ */
+export interface Kernel {
+  readonly name: string;
+  readonly contract: Contract;
+  /** The driver whose launches it makes: "wasm", "webgpu", ... */
+  readonly driver: string;
+  readonly interface: number;
+  accepts?(request: { specs: PerName<Spec>; outputs: PerName<Spec>; attrs: Readonly<Record<string, unknown>>; caps: PlanRequest["caps"] }): true | string;
+  readonly layout?: Readonly<Record<string, "rows" | "strided">>;
+  plan(request: PlanRequest): KernelPlan;
+}
+
+/** Memory bound to a name of a launch. */
+export interface Binding {
+  readonly storage: unknown;
+  /** In bytes, a multiple of the driver's alignment. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+export interface BoundStep {
+  readonly name: string;
+  readonly launches: readonly unknown[];
+  readonly bindings: Readonly<Record<string, Binding>>;
+}
+/** A list of launches ready to be run again and again. */
+export interface Executable {
+  run(): void;
+  release(): void;
+}
+
+/** What a kernels-* package implements: memory and launches of one kind of hardware. Everything but `read` returns at once. */
+export interface Driver {
+  readonly name: string;
+  readonly interface: number;
+  readonly dtypes: readonly DType[];
+  readonly caps: Readonly<Record<string, number | boolean | string>>;
+  /** What binding offsets must be a multiple of, in bytes. */
+  readonly alignment: number;
+  allocate(bytes: number): unknown;
+  release(storage: unknown): void;
+  write(storage: unknown, offset: number, bytes: Uint8Array): void;
+  /** A copy, once all earlier launches are done. */
+  read(storage: unknown, offset: number, bytes: number): Promise<Uint8Array>;
+  run(step: BoundStep): void;
+  build(steps: readonly BoundStep[]): Executable;
+  /** Waits until everything launched has been done; rejects with errors the hardware reported late. */
+  settled(): Promise<void>;
+  close(): void;
+}

@@ -1,0 +1,206 @@
+import type { Device } from "./device.ts";
+import type { BoundStep, Executable } from "./kernel.ts";
+import { type Application, bindings } from "./launch.ts";
+import { sizeClass } from "./pool.ts";
+import type { Buffer } from "./value.ts";
+
+/** Storage that plans of one step share: what is only needed while a plan runs. */
+export class SharedStorage {
+  readonly #device: Device;
+  readonly #slots = new Map<number, Buffer[]>();
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** The `index`-th slot of a size class, made when first asked for. */
+  slot(size: number, index: number): Buffer {
+    const slots = this.#slots.get(size) ?? [];
+    this.#slots.set(size, slots);
+    slots[index] ??= this.#device.pool.take(size).retain();
+    return slots[index];
+  }
+
+  release(): void {
+    for (const slots of this.#slots.values()) for (const buffer of slots) buffer.release();
+    this.#slots.clear();
+  }
+}
+
+export interface Plan {
+  readonly executable: Executable;
+  readonly launches: number;
+  /** Bytes that live only while the plan runs. */
+  readonly temporaryBytes: number;
+}
+
+/**
+ * `results` says where what the step returns is kept.
+ *
+ * Makes a recorded step into a list of bound launches: what nobody reads is dropped, results go straight into the cells they are meant for,
+ * kernels write over what is read for the last time, and everything else shares slots by liveness.
+ */
+export function lower(device: Device, recorded: readonly Application[], results: ReadonlyMap<Buffer, Buffer>, shared: SharedStorage): Plan {
+  const renamed = recorded.map((application) => ({ ...application, writes: application.writes.map((bind) => ({ ...bind, buffer: results.get(bind.buffer) ?? bind.buffer })) }));
+  const live = removeDead(renamed);
+  const placed = forwardStores(live);
+  const places = new Map<Buffer, Buffer>(placed.moved);
+  const plans = planKernels(device, placed.applications, places);
+  const temporaryBytes = assignSlots(placed.applications, plans, places, shared);
+  const steps: BoundStep[] = placed.applications.map((application, i) => {
+    const { plan, scratch } = plans[i]!;
+    const bound = bindings(application, (buffer) => resolve(buffer, places).storage);
+    for (const { name, buffer } of scratch) bound[name] = { storage: resolve(buffer, places).storage, offset: 0, bytes: buffer.bytes };
+    return { name: application.kernel.name, launches: plan.launches, bindings: bound };
+  });
+  return { executable: device.driver.build(steps), launches: steps.reduce((n, step) => n + step.launches.length, 0), temporaryBytes };
+}
+
+/** Where a buffer finally lies: follows decisions to share. */
+function resolve(buffer: Buffer, places: ReadonlyMap<Buffer, Buffer>): Buffer {
+  let at = buffer;
+  for (let next = places.get(at); next; next = places.get(at)) at = next;
+  return at;
+}
+
+/** Backwards from what leaves the step: an application stays if something it writes is read later, or lies outside. */
+function removeDead(recorded: readonly Application[]): Application[] {
+  const needed = new Set<Buffer>();
+  const kept: Application[] = [];
+  for (const application of recorded.toReversed()) {
+    if (!application.writes.some(({ buffer }) => needed.has(buffer) || !buffer.trace)) continue;
+    for (const { buffer } of application.reads) needed.add(buffer);
+    kept.push(application);
+  }
+  return kept.reverse();
+}
+
+/**
+ * A temporary that is only made to be copied whole into a cell is computed there instead, where nobody in between reads what the cell held.
+ * The producer itself may read it only through an input it is allowed to write over.
+ */
+function forwardStores(applications: readonly Application[]): { applications: Application[]; moved: Map<Buffer, Buffer> } {
+  const moved = new Map<Buffer, Buffer>();
+  const dropped = new Set<Application>();
+  for (const [i, application] of applications.entries()) {
+    if (application.contract.name !== "copy") continue;
+    const [read] = application.reads;
+    const [write] = application.writes;
+    const [source, target] = [read!.buffer, write!.buffer];
+    if (!source.trace || target.trace || moved.has(source) || read!.offset !== 0 || write!.offset !== 0) continue;
+    const producer = applications.findIndex((other) => other.writes.some(({ buffer }) => buffer === source));
+    const between = applications.slice(producer + 1, i);
+    const touched = between.some((other) => !dropped.has(other) && [...other.reads, ...other.writes].some(({ buffer }) => buffer === target || moved.get(buffer) === target));
+    const readLater = applications.slice(i + 1).some((other) => other.reads.some(({ buffer }) => buffer === source));
+    const fullSize = isWholeCopy(application);
+    if (touched || readLater || !fullSize || !mayWriteOver(applications[producer]!, source, target)) continue;
+    moved.set(source, target);
+    dropped.add(application);
+  }
+  return { applications: applications.filter((application) => !dropped.has(application)), moved };
+}
+
+function isWholeCopy(application: Application): boolean {
+  const x = application.specs.x as { shape: readonly number[]; strides: readonly number[]; offset: number };
+  let step = 1;
+  for (let axis = x.shape.length - 1; axis >= 0; axis--) {
+    if (x.shape[axis] !== 1 && x.strides[axis] !== step) return false;
+    step *= x.shape[axis]!;
+  }
+  return x.offset === 0;
+}
+
+/** Whether an application may write its output `output` into `target` while reading other things: not at all read there, or through the input it may reuse. */
+function mayWriteOver(application: Application, output: Buffer, target: Buffer): boolean {
+  const reading = application.reads.filter(({ buffer }) => buffer === target);
+  if (reading.length === 0) return true;
+  const write = application.writes.find(({ buffer }) => buffer === output)!;
+  const reusable = application.contract.mayReuse[write.name];
+  return reading.every(({ name, offset }) => offset === 0 && reusable !== undefined && name.split(".")[0] === reusable && sameLayout(application, name, write.name));
+}
+
+/** Elementwise in step: the input has the output's shape and lies contiguous from the start. */
+function sameLayout(application: Application, input: string, output: string): boolean {
+  const [base, index] = input.split(".");
+  const entry = application.specs[base!];
+  const spec = (index === undefined ? entry : (entry as readonly unknown[])[Number(index)]) as { shape: readonly number[]; strides: readonly number[]; dtype: string; offset: number };
+  const made = application.outputs[output.split(".")[0]!] as { shape: readonly number[]; dtype: string };
+  let step = 1;
+  for (let axis = spec.shape.length - 1; axis >= 0; axis--) {
+    if (spec.shape[axis] !== 1 && spec.strides[axis] !== step) return false;
+    step *= spec.shape[axis]!;
+  }
+  return spec.offset === 0 && spec.dtype === made.dtype && spec.shape.length === made.shape.length && spec.shape.every((n, i) => n === made.shape[i]);
+}
+
+interface Planned {
+  readonly plan: ReturnType<Application["kernel"]["plan"]>;
+  readonly scratch: readonly { readonly name: string; readonly buffer: { readonly bytes: number } & Buffer }[];
+}
+
+/** Plans every kernel, telling it which outputs lie over an input that is read for the last time. */
+function planKernels(device: Device, applications: readonly Application[], places: Map<Buffer, Buffer>): Planned[] {
+  const lastRead = lastUses(applications, places);
+  return applications.map((application, i) => {
+    const reused = new Set<string>();
+    for (const write of application.writes) {
+      const reusable = application.contract.mayReuse[write.name];
+      if (reusable === undefined) continue;
+      const already = resolve(write.buffer, places);
+      const source = application.reads.find(({ name, buffer }) => {
+        if (name.split(".")[0] !== reusable || !sameLayout(application, name, write.name)) return false;
+        const at = resolve(buffer, places);
+        if (at === already) return true;
+        const free = at.trace !== undefined && lastRead.get(at) === i && already === write.buffer && already.trace !== undefined;
+        const once = application.reads.filter((read) => resolve(read.buffer, places) === at).length === 1;
+        return free && once && at.bytes >= write.bytes && ![...application.writes].some((other) => other !== write && resolve(other.buffer, places) === at);
+      });
+      if (!source) continue;
+      const at = resolve(source.buffer, places);
+      if (at !== already) {
+        places.set(write.buffer, at);
+        lastRead.set(at, Math.max(i, lastRead.get(write.buffer) ?? i));
+      }
+      reused.add(write.name);
+    }
+    const { kernel, specs, outputs, attrs, wants } = application;
+    const plan = kernel.plan({ specs, outputs, attrs, caps: device.driver.caps, wants: (name) => wants.has(name), reuses: (name) => reused.has(name) });
+    const scratch = Object.entries(plan.scratch ?? {}).map(([name, bytes]) => ({ name, buffer: { bytes, trace: true } as never }));
+    return { plan, scratch };
+  });
+}
+
+function lastUses(applications: readonly Application[], places: ReadonlyMap<Buffer, Buffer>): Map<Buffer, number> {
+  const last = new Map<Buffer, number>();
+  for (const [i, { reads, writes }] of applications.entries()) for (const { buffer } of [...reads, ...writes]) last.set(resolve(buffer, places), i);
+  return last;
+}
+
+/** Gives each temporary a slot from its first write to its last use; slots are shared between plans. */
+function assignSlots(applications: readonly Application[], plans: readonly Planned[], places: Map<Buffer, Buffer>, shared: SharedStorage): number {
+  const last = lastUses(applications, places);
+  const free = new Map<number, number[]>();
+  const made = new Map<number, number>();
+  const ends: { size: number; index: number }[][] = applications.map(() => []);
+  let bytes = 0;
+  const assign = (buffer: Buffer, until: number) => {
+    const size = sizeClass(buffer.bytes);
+    let index = free.get(size)?.pop();
+    if (index === undefined) {
+      index = made.get(size) ?? 0;
+      made.set(size, index + 1);
+      bytes += size;
+    }
+    places.set(buffer, shared.slot(size, index));
+    ends[until]!.push({ size, index });
+  };
+  for (const [i, application] of applications.entries()) {
+    for (const { buffer } of application.writes) {
+      const at = resolve(buffer, places);
+      if (at.trace) assign(at, last.get(at)!);
+    }
+    for (const { buffer } of plans[i]!.scratch) assign(buffer, i);
+    for (const { size, index } of ends[i]!) free.set(size, [...(free.get(size) ?? []), index]);
+  }
+  return bytes;
+}

@@ -1,0 +1,10 @@
+import { defineOp, one, out } from "../op.ts";
+
+/** The same elements, contiguous, in memory of their own. [...] -> [...] */
+export const copy = defineOp({
+  name: "copy",
+  inputs: { x: one() },
+  outputs: { y: out() },
+  infer: ({ x }) => ({ y: x }),
+  grad: ({ upstream }) => ({ x: upstream.y }),
+});
