@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+sys.path.append(sys.path.pop(0))  # this folder last: it has files that are called like libraries
 
 import torch
 import transformers

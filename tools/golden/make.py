@@ -4,6 +4,7 @@ import os
 import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+sys.path.append(sys.path.pop(0))  # this folder last: it has files that are called like libraries
 
 import torch
 import transformers
