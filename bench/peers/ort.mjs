@@ -36,7 +36,7 @@ export function ortCompetitor({ Tensor, version, session, copiesInputs }, varian
         output: short.output,
         sample: async () => {
           const one = await short.sample();
-          return Math.max(0, (await long.sample()) - one) / (longChain - 1);
+          return ((await long.sample()) - one) / (longChain - 1);
         },
       };
     },
