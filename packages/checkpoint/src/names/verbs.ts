@@ -15,21 +15,21 @@ export interface SplitOptions {
   /** Relative sizes of the parts, such as `[4, 1, 1]`; equal if absent. */
   readonly parts?: readonly number[];
   /** `transpose`: each of ours is turned around, after cutting or putting together. */
-  readonly then?: typeof transpose;
+  readonly andThen?: typeof transpose;
 }
 
-/** One published tensor becomes several of ours: `split("block.{query,key,value}.weight", { axis: 1, then: transpose })`. */
+/** One published tensor becomes several of ours: `split("block.{query,key,value}.weight", { axis: 1, andThen: transpose })`. */
 export const split = (ours: string, options: SplitOptions): Verb => move(ours, options);
 
 /** Several published tensors, `["mlp.{gate,up}.weight", join("mlp.gateUp.weight", { axis: 0 })]`, become one of ours. */
 export const join = (ours: string, options: SplitOptions): Verb => move(ours, options);
 
-const move = (ours: string, { axis, parts, then }: SplitOptions): Verb => ({
+const move = (ours: string, { axis, parts, andThen }: SplitOptions): Verb => ({
   kind: "move",
   ours,
   axis,
   ...(parts && { parts }),
-  transposed: then !== undefined,
+  transposed: andThen !== undefined,
 });
 
 /** The last two axes change places: a published `[in, out]` weight becomes our `[out, in]`. */

@@ -58,9 +58,14 @@ function decodeManifest(bytes: Uint8Array, path: string): Manifest {
 export function checkJson(value: unknown, path: string): asserts value is Json {
   if (value === null || typeof value === "boolean" || typeof value === "string") return;
   if (typeof value === "number" && Number.isFinite(value) && !Object.is(value, -0)) return;
-  if (Array.isArray(value)) return value.forEach((item, i) => checkJson(item, `${path}[${i}]`));
-  if (typeof value === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(value)))
-    return Object.entries(value).forEach(([key, item]) => checkJson(item, `${path}.${key}`));
+  if (Array.isArray(value)) {
+    for (const [i, item] of value.entries()) checkJson(item, `${path}[${i}]`);
+    return;
+  }
+  if (typeof value === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(value))) {
+    for (const [key, item] of Object.entries(value as object)) checkJson(item, `${path}.${key}`);
+    return;
+  }
   const received =
     typeof value === "object"
       ? `a ${(value as object).constructor.name}`
