@@ -311,3 +311,149 @@ typedef struct {
   i32 splits;
   i32 valueDim;
 } attention_combine_args;
+
+typedef struct {
+  f32 *y;
+  f32 *x;
+  f32 *w;
+  f32 *bias;
+  f32 *residual;
+  f32 *pre;
+  i32 m;
+  i32 n;
+  i32 k;
+  i32 wRow;
+  i32 wCol;
+  i32 xRow;
+  i32 yRow;
+  i32 columns;
+  i32 activation;
+  f32 alpha;
+} gemv_args;
+
+typedef struct {
+  u8 *out;
+  u8 *src;
+  i32 *indices;
+  i32 size;
+  i32 axis;
+  i32 count;
+  i32 inner;
+  i32 srcOuter;
+  i32 indexOuter;
+  i32 indexCount;
+  i32 indexInner;
+} gather_args;
+
+typedef struct {
+  f32 *out;
+  f32 *src;
+  i32 *indices;
+  i32 axis;
+  i32 count;
+  i32 inner;
+  i32 columns;
+  i32 zero;
+  i32 indexOuter;
+  i32 indexCount;
+  i32 indexInner;
+} scatter_add_args;
+
+typedef struct {
+  f32 *out;
+  f32 *x;
+  i32 n;
+  i32 inner;
+  i32 columns;
+  i32 op;
+} reduce_f32_args;
+
+typedef struct {
+  i32 *out;
+  i32 *x;
+  i32 n;
+  i32 inner;
+  i32 columns;
+  i32 op;
+  i32 isUnsigned;
+} reduce_i32_args;
+
+typedef struct {
+  u8 *out;
+  u8 *x;
+  i32 n;
+  i32 inner;
+  i32 columns;
+  i32 op;
+} reduce_bool_args;
+
+typedef struct {
+  i32 *out;
+  f32 *x;
+  i32 n;
+  i32 inner;
+  i32 columns;
+  i32 op;
+} arg_reduce_args;
+
+typedef struct {
+  u8 *out;
+  u8 *src;
+  i32 size;
+  i32 rows;
+  i32 shape[6];
+  i32 outStride[6];
+  i32 srcStride[6];
+} copy_args;
+
+typedef struct {
+  u8 *out;
+  i32 word;
+  i32 bytes;
+  i32 chunk;
+} fill_args;
+
+typedef struct {
+  f32 *out;
+  f32 *x;
+  i32 n;
+  i32 inner;
+  i32 columns;
+  i32 op;
+  i32 reverse;
+} cumulate_args;
+
+typedef struct {
+  f32 *values;
+  i32 *places;
+  f32 *x;
+  u64 *scratch;
+  i32 n;
+  i32 k;
+  i32 descending;
+} sort_args;
+
+typedef struct {
+  f32 *out;
+  f32 *x;
+  i32 groups;
+  i32 channels;
+  i32 height;
+  i32 width;
+  i32 outH;
+  i32 outW;
+  i32 kernelH;
+  i32 kernelW;
+  i32 strideH;
+  i32 strideW;
+  i32 padH;
+  i32 padW;
+  i32 inputDilationH;
+  i32 inputDilationW;
+  i32 dilationH;
+  i32 dilationW;
+  i32 xBatch;
+  i32 xChannel;
+  i32 xRow;
+  i32 xCol;
+} patches_args;

@@ -99,6 +99,61 @@ export const abi = {
   ],
   /** Merges partial results in the order of the splits. Units: rows. */
   attention_combine: ["o:f32* lse?:f32* partial:f32* partialLse:f32*", "splits:i32 valueDim:i32"],
+  /**
+   * y[m, n] = activation(alpha x W + bias) + residual for m <= 4 rows, W [k, n] by strides of which one is 1. `columns` (a multiple of 8) per
+   * unit. Units: ceil(n / columns).
+   */
+  gemv: [
+    "y:f32* x:f32* w:f32* bias?:f32* residual?:f32* pre?:f32*",
+    "m:i32 n:i32 k:i32 wRow:i32 wCol:i32 xRow:i32 yRow:i32 columns:i32 activation:i32 alpha:f32",
+  ],
+  /**
+   * out[outer, count, inner] = src[outer, indices, inner] along an axis of `axis` entries, elements of `size` bytes; index of (o, j, i) is
+   * indices[o * indexOuter + j * indexCount + i * indexInner], clamped. Units: pairs (o, j).
+   */
+  gather: [
+    "out:u8* src:u8* indices:i32*",
+    "size:i32 axis:i32 count:i32 inner:i32 srcOuter:i32 indexOuter:i32 indexCount:i32 indexInner:i32",
+  ],
+  /**
+   * out[outer, indices, inner] += src[outer, count, inner], in the order of j; with zero = 1 out is cleared first. Indices as `gather`.
+   * Units: blocks of `columns` of the inner extent, of all o.
+   */
+  scatter_add: [
+    "out:f32* src:f32* indices:i32*",
+    "axis:i32 count:i32 inner:i32 columns:i32 zero:i32 indexOuter:i32 indexCount:i32 indexInner:i32",
+  ],
+  /** out[outer, inner] from x[outer, n, inner], f32: see `reductions`. Units: blocks of `columns` of the inner extent, of all outer. */
+  reduce_f32: ["out:f32* x:f32*", "n:i32 inner:i32 columns:i32 op:i32"],
+  /** The same for i32 and, with isUnsigned = 1, u32: sum, max, min, prod. */
+  reduce_i32: ["out:i32* x:i32*", "n:i32 inner:i32 columns:i32 op:i32 isUnsigned:i32"],
+  /** The same for bytes that are 0 or not: max is any, min is all. */
+  reduce_bool: ["out:u8* x:u8*", "n:i32 inner:i32 columns:i32 op:i32"],
+  /** Place along n of the first largest (op max) or smallest (op min) value; a NaN wins. Blocks and units as reduce. */
+  arg_reduce: ["out:i32* x:f32*", "n:i32 inner:i32 columns:i32 op:i32"],
+  /**
+   * out by outStride = src by srcStride over shape, elements of `size` bytes, strides in elements (0 repeats). The last two axes are a plane.
+   * Units: blocks of `rows` of shape[4], of all planes.
+   */
+  copy: ["out:u8* src:u8*", "size:i32 rows:i32 shape:i32[6] outStride:i32[6] srcStride:i32[6]"],
+  /** `bytes` bytes of the repeated word. Units: chunks of `chunk` bytes, a multiple of 4. */
+  fill: ["out:u8*", "word:i32 bytes:i32 chunk:i32"],
+  /** Running sum, product, max or min (as `reductions`) along n of [outer, n, inner]. Units: blocks of `columns` of inner, of all outer. */
+  cumulate: ["out:f32* x:f32*", "n:i32 inner:i32 columns:i32 op:i32 reverse:i32"],
+  /**
+   * The first k of each row of n in order, stable, NaN last: values and places. `scratch` has 16 n bytes for each row of a launch. Units: rows.
+   */
+  sort: ["values:f32* places:i32* x:f32* scratch:u64*", "n:i32 k:i32 descending:i32"],
+  /**
+   * Patches of an image for a convolution as a product: out[batch, group][channels * kernelH * kernelW][outH * outW], zero outside. x by
+   * strides; strides, padding (may be negative), dilation of the input and of the kernel per axis. Units: rows of all matrices.
+   */
+  patches: [
+    "out:f32* x:f32*",
+    "groups:i32 channels:i32 height:i32 width:i32 outH:i32 outW:i32 kernelH:i32 kernelW:i32",
+    "strideH:i32 strideW:i32 padH:i32 padW:i32 inputDilationH:i32 inputDilationW:i32 dilationH:i32 dilationW:i32",
+    "xBatch:i32 xChannel:i32 xRow:i32 xCol:i32",
+  ],
 } as const;
 
 export type KernelName = keyof typeof abi;
@@ -106,6 +161,9 @@ export type KernelArgs<K extends KernelName> = Fields<(typeof abi)[K]>;
 
 /** The activations that gemm and gemv fuse, by number. */
 export const activations = { identity: 0, relu: 1, geluErf: 2, geluTanh: 3, silu: 4 } as const;
+
+/** The operations of the reductions and running reductions, by number. `squares` is the sum of squares. */
+export const reductions = { sum: 0, max: 1, min: 2, prod: 3, squares: 4 } as const;
 
 const tables = new Map<string, readonly Field[]>();
 

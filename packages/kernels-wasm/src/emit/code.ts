@@ -68,7 +68,7 @@ export class Code {
    * A value used once stays on the stack; the others live in locals until their last use.
    */
   graph(graph: Graph): void {
-    const uses = countUses(graph);
+    const uses = countUses(graph.stores.flatMap(({ address, value }) => [address, value]));
     const homes = new Map<Value, number>();
     for (const { value } of graph.stores) {
       if (value.held || homes.has(value)) continue;
@@ -81,6 +81,12 @@ export class Code {
       this.fetch(value, uses, homes);
       this.raw(...code);
     }
+  }
+
+  /** Leaves one value of a graph of its own on the stack. */
+  value(value: Value): this {
+    this.compute(value, countUses([value]), new Map());
+    return this;
   }
 
   /** Leaves `value` on the stack, computing it unless a local holds it. */
@@ -118,16 +124,13 @@ export class Code {
   }
 }
 
-function countUses(graph: Graph): Map<Value, number> {
+function countUses(roots: readonly Value[]): Map<Value, number> {
   const uses = new Map<Value, number>();
   const visit = (value: Value): void => {
     const before = uses.get(value) ?? 0;
     uses.set(value, before + 1);
     if (before === 0) value.inputs.forEach(visit);
   };
-  for (const { address, value } of graph.stores) {
-    visit(address);
-    visit(value);
-  }
+  roots.forEach(visit);
   return uses;
 }
