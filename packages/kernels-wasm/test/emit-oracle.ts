@@ -5,6 +5,7 @@ type Meaning = (a: number, b: number, c: number) => number;
 
 function erf(x: number): number {
   const t = Math.abs(x);
+  if (t === 0) return x;
   if (t > 6) return Math.sign(x);
   if (t < 2.5) {
     let [term, sum] = [x, x];
@@ -45,8 +46,8 @@ export const meanings: Record<string, Meaning> = {
   mul: (a, b) => a * b,
   div: (a, b) => a / b,
   mod: (a, b) => a % b,
-  min: Math.min,
-  max: Math.max,
+  min: (a, b) => Math.min(a, b),
+  max: (a, b) => Math.max(a, b),
   floor: Math.floor,
   ceil: Math.ceil,
   round: halfEven,
