@@ -7,9 +7,64 @@ import { run, ulps } from "./emit-run.ts";
 const tiny = 2 ** -149;
 const awkward: Record<"f32" | "i32" | "u32" | "bool", number[]> = {
   f32: [
-    0, -0, tiny, -tiny, 2 ** -126, 1e-39, -1e-40, 1e-30, 1e-8, -1e-8, 1e-4, -0.03, 0.3, 0.5, -0.5, 0.54, 0.56, 0.7071, 0.9274, 0.9276, 1, -1, 1.5,
-    2, -2, 2.5, 3, -3, 3.5, 7, -13.25, 17.33, 50.5, -87.4, 88.7, -88.8, 89, -95, -103.5, 104, 1e3, -12345.678, 1e5, -1e5, 8388607.5, 16777216,
-    2147483648, -2147483648, 4294967040, 1e10, -1e10, 1e20, 3.3e38, 3.4028234e38, -3.4028234e38, Infinity, -Infinity, NaN,
+    0,
+    -0,
+    tiny,
+    -tiny,
+    2 ** -126,
+    1e-39,
+    -1e-40,
+    1e-30,
+    1e-8,
+    -1e-8,
+    1e-4,
+    -0.03,
+    0.3,
+    0.5,
+    -0.5,
+    0.54,
+    0.56,
+    0.7071,
+    0.9274,
+    0.9276,
+    1,
+    -1,
+    1.5,
+    2,
+    -2,
+    2.5,
+    3,
+    -3,
+    3.5,
+    7,
+    -13.25,
+    17.33,
+    50.5,
+    -87.4,
+    88.7,
+    -88.8,
+    89,
+    -95,
+    -103.5,
+    104,
+    1e3,
+    -12345.678,
+    1e5,
+    -1e5,
+    8388607.5,
+    16777216,
+    2147483648,
+    -2147483648,
+    4294967040,
+    1e10,
+    -1e10,
+    1e20,
+    3.3e38,
+    3.4028234e38,
+    -3.4028234e38,
+    Infinity,
+    -Infinity,
+    NaN,
   ].map(Math.fround),
   i32: [0, 1, -1, 2, -2, 3, 7, -7, 31, 32, 33, 255, 256, -1000, 65536, 123456789, -123456789, 2147483647, -2147483648],
   u32: [0, 1, 2, 3, 7, 31, 32, 33, 255, 256, 65535, 123456789, 2147483647, 2147483648, 4294967294, 4294967295],
@@ -19,9 +74,38 @@ type Lane = keyof typeof awkward;
 
 /** Bounds in ulp against f64; what is not named is exact. */
 const bounds: Partial<Record<ScalarName, number>> = {
-  exp: 1, expm1: 2, log: 2, log1p: 2, sin: 2, cos: 2, tanh: 2, erf: 2, sigmoid: 3, pow: 1,
+  exp: 1,
+  expm1: 2,
+  log: 2,
+  log1p: 2,
+  sin: 2,
+  cos: 2,
+  tanh: 2,
+  erf: 2,
+  sigmoid: 3,
+  pow: 1,
 };
-const binary: readonly ScalarName[] = ["add", "sub", "mul", "div", "mod", "min", "max", "pow", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "shl", "shr"];
+const binary: readonly ScalarName[] = [
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "mod",
+  "min",
+  "max",
+  "pow",
+  "eq",
+  "ne",
+  "lt",
+  "le",
+  "gt",
+  "ge",
+  "and",
+  "or",
+  "xor",
+  "shl",
+  "shr",
+];
 const arity = (name: ScalarName): number => (name === "select" ? 3 : binary.includes(name) ? 2 : 1);
 const resultOf = (name: ScalarName, from: Lane): RegisterType =>
   ["eq", "ne", "lt", "le", "gt", "ge"].includes(name) ? "bool" : name === "bits" ? "u32" : from;
@@ -34,7 +118,11 @@ function check(name: ScalarName, from: Lane, to: RegisterType, columns: readonly
     instructions: [...loads, { op: name, args: types.map((_, i) => i), type: to }],
     outputs: [{ register: types.length, dtype: to }],
   };
-  const [result] = run(program, [columns[0]!.length], columns.map((values) => ({ values, strides: [1] })));
+  const [result] = run(
+    program,
+    [columns[0]!.length],
+    columns.map((values) => ({ values, strides: [1] })),
+  );
   for (const [i, got] of result!.entries()) {
     const args = columns.map((column) => column[i]!);
     const wanted = apply(name, args, from, to);
@@ -70,7 +158,8 @@ describe("every instruction on awkward values", () => {
 
 describe("transcendentals over their range", () => {
   const count = 20000;
-  const spread = (low: number, high: number): number[] => Array.from({ length: count }, (_, i) => Math.fround(low + ((high - low) * (i + 0.37)) / count));
+  const spread = (low: number, high: number): number[] =>
+    Array.from({ length: count }, (_, i) => Math.fround(low + ((high - low) * (i + 0.37)) / count));
   const exponents = (low: number, high: number, sign = 1): number[] => spread(low, high).map((e) => Math.fround(sign * 2 ** e));
   const cases: [ScalarName, number[]][] = [
     ["exp", spread(-104, 89)],

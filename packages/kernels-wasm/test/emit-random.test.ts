@@ -19,8 +19,16 @@ describe("random bits", () => {
     run(program, shape, [{ values: key }, { values: Array.from({ length: 400 }, (_, i) => i), strides }], { cuts });
   const cases: [number[], number[], number[][]][] = [
     [[103], [1], [[], [1], [2], [3], [4], [17, 18, 50]]],
-    [[7, 13], [1, 7], [[], [5], [13], [14, 41, 90]]],
-    [[3, 2, 37], [0, 1, 0], [[], [36, 38, 111]]],
+    [
+      [7, 13],
+      [1, 7],
+      [[], [5], [13], [14, 41, 90]],
+    ],
+    [
+      [3, 2, 37],
+      [0, 1, 0],
+      [[], [36, 38, 111]],
+    ],
   ];
   for (const [shape, strides, cutLists] of cases) {
     for (const cuts of cutLists) {

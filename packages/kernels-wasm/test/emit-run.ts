@@ -22,7 +22,10 @@ const memories = [false, true].map((shared) => new WebAssembly.Memory({ initial:
 export function run(program: Program, shape: readonly number[], leaves: readonly LeafData[], options: RunOptions = {}): HostArray[] {
   const { shared = false, cuts = [], inPlace = false } = options;
   const size = shape.reduce((a, b) => a * b, 1);
-  const iteration = collapse(shape, leaves.map(({ strides }) => strides));
+  const iteration = collapse(
+    shape,
+    leaves.map(({ strides }) => strides),
+  );
   const { bytes } = compileProgram(program, { access: iteration.access, rank: iteration.extents.length, shared });
   const memory = memories[shared ? 1 : 0]!;
   const heap = new Uint8Array(memory.buffer);

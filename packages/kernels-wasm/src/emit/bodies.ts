@@ -50,7 +50,11 @@ export function vectorBody(row: Row, count: number): Graph {
       if (stride === undefined) return loadVector(g, dtype, address, first * widths[dtype]);
       const step = g.local(stride, "i32");
       const element = (index: number): Value => g.op("i32.add", address, g.op("i32.mul", step, g.scalar(index)));
-      return loadLanes(g, dtype, [0, 1, 2, 3].map((lane) => element(first + lane)));
+      return loadLanes(
+        g,
+        dtype,
+        [0, 1, 2, 3].map((lane) => element(first + lane)),
+      );
     };
     const random = (leaf: number, ordinal: number): Value => {
       const key = keyOf(g, row, leaf);

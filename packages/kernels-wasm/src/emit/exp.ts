@@ -10,8 +10,7 @@ export const ln2Low = -2.1219444e-4;
 const expTerms = [0.5, 0.166665181517601, 0.04166620224714279, 0.008369024842977524, 0.0013950725551694632];
 const expm1Terms = [0.5, 0.1666666716337204, 0.04166635125875473, 0.00833327230066061, 0.0013941207434982061, 0.00019914409494958818];
 
-const clamp = (g: Graph, x: Value, low: number, high: number): Value =>
-  g.op("f32x4.pmax", g.op("f32x4.pmin", x, g.f32(high)), g.f32(low)); // pmin and pmax pass a NaN in their first operand on
+const clamp = (g: Graph, x: Value, low: number, high: number): Value => g.op("f32x4.pmax", g.op("f32x4.pmin", x, g.f32(high)), g.f32(low)); // pmin and pmax pass a NaN in their first operand on
 
 /** r, and n + 1.5 * 2^23 as f32: its low bits are those of the integer n. */
 function reduce(g: Graph, x: Value): { r: Value; shifted: Value } {
@@ -23,8 +22,7 @@ function reduce(g: Graph, x: Value): { r: Value; shifted: Value } {
 /** 2^(n + bias - 127) for n + bias in 1 ... 254. */
 const powerOfTwo = (g: Graph, n: Value, bias: number): Value => g.shift("i32x4.shl", g.op("i32x4.add", n, g.i32(bias)), 23);
 
-const fraction = (g: Graph, r: Value): Value =>
-  g.add(g.add(g.mul(g.mul(r, r), g.polynomial(r, expTerms)), r), g.f32(1));
+const fraction = (g: Graph, r: Value): Value => g.add(g.add(g.mul(g.mul(r, r), g.polynomial(r, expTerms)), r), g.f32(1));
 
 /** e^x, 1 ulp, with subnormal results, overflow to infinity and NaN as they should be: 2^n is applied in two factors. */
 export function exp(g: Graph, x: Value): Value {

@@ -105,7 +105,11 @@ function hold({ code, bases, program }: Frame, leaf: number, local: number, offs
 function startRow(frame: Frame): void {
   const { code, layout, rank, coordinates, left, count } = frame;
   const column = coordinates[rank - 1]!;
-  code.word(args, layout.extent(rank - 1)).get(column).op("i32.sub").tee(left);
+  code
+    .word(args, layout.extent(rank - 1))
+    .get(column)
+    .op("i32.sub")
+    .tee(left);
   code.get(end).get(frame.position).op("i32.sub").tee(count);
   code.get(left).get(count).op("i32.lt_u").op("select").set(left);
   for (const [leaf, kind] of frame.access.entries()) {
@@ -144,7 +148,11 @@ function overRow(frame: Frame, vectors: number): void {
 
 function whileLeft(frame: Frame, vectors: number): void {
   const { code, left } = frame;
-  const enough = (): Code => code.get(left).const(vectors * 4).op("i32.ge_u");
+  const enough = (): Code =>
+    code
+      .get(left)
+      .const(vectors * 4)
+      .op("i32.ge_u");
   enough().nest("if", () => {
     code.nest("loop", (again) => {
       code.graph(vectorBody(frame, vectors));
@@ -181,7 +189,11 @@ function advance(frame: Frame, amount: () => void): void {
   for (const [output, pointer] of frame.outputs.entries()) {
     code.get(pointer);
     amount();
-    code.const(widths[program.outputs[output]!.dtype as StoredType]).op("i32.mul").op("i32.add").set(pointer);
+    code
+      .const(widths[program.outputs[output]!.dtype as StoredType])
+      .op("i32.mul")
+      .op("i32.add")
+      .set(pointer);
   }
   code.get(frame.position);
   amount();

@@ -2,7 +2,9 @@ import type { Graph, Value } from "./graph.ts";
 import { demote, promote } from "./wide.ts";
 
 /** (atanh(s) / s - 1) / s^2 in s^2, for |s| <= 3 - sqrt(8). */
-const atanhTerms = [0.33333333333292176, 0.20000000026756182, 0.14285708473614522, 0.11111691941230352, 0.09061632389397836, 0.08412114164183353];
+const atanhTerms = [
+  0.33333333333292176, 0.20000000026756182, 0.14285708473614522, 0.11111691941230352, 0.09061632389397836, 0.08412114164183353,
+];
 /** (2^r - 1) / r for |r| <= 1/2. */
 const exp2Terms = [
   0.6931471805599495, 0.240226506957122, 0.055504108664443205, 0.00961812918360039, 0.0013333558231375857, 0.00015403439255575857,
@@ -39,9 +41,10 @@ function exp2(g: Graph, x: Value): Value {
 export function pow(g: Graph, x: Value, y: Value): Value {
   const magnitude = g.abs(x);
   const [lowY, highY] = promote(g, y);
-  const [low, high] = promote(g, magnitude).map((half, index) =>
-    exp2(g, g.op("f64x2.mul", index === 0 ? lowY : highY, log2(g, half))),
-  ) as [Value, Value];
+  const [low, high] = promote(g, magnitude).map((half, index) => exp2(g, g.op("f64x2.mul", index === 0 ? lowY : highY, log2(g, half)))) as [
+    Value,
+    Value,
+  ];
   const power = demote(g, low, high);
 
   const one = g.f32(1);

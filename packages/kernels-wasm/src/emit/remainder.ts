@@ -29,9 +29,28 @@ export function remainderFunction(): WasmFunction {
     code.get(r).get(b).op("f64.lt").branchIf(done);
     code.nest("loop", (again) => {
       const exponent = [0x42, ...signed64ExponentMask];
-      code.get(r).get(b).op("f64.div").op("i64.reinterpret_f64").raw(...exponent).op("i64.and").op("f64.reinterpret_i64");
-      code.raw(...f64Const(2 ** -27)).op("f64.mul").set(s);
-      code.get(s).raw(...f64Const(1)).get(s).raw(...f64Const(1)).op("f64.ge").op("select").get(b).op("f64.mul").set(s);
+      code
+        .get(r)
+        .get(b)
+        .op("f64.div")
+        .op("i64.reinterpret_f64")
+        .raw(...exponent)
+        .op("i64.and")
+        .op("f64.reinterpret_i64");
+      code
+        .raw(...f64Const(2 ** -27))
+        .op("f64.mul")
+        .set(s);
+      code
+        .get(s)
+        .raw(...f64Const(1))
+        .get(s)
+        .raw(...f64Const(1))
+        .op("f64.ge")
+        .op("select")
+        .get(b)
+        .op("f64.mul")
+        .set(s);
       code.get(r).get(r).get(s).op("f64.div").op("f64.trunc").get(s).op("f64.mul").op("f64.sub").tee(r);
       code.get(b).op("f64.ge").branchIf(again);
     });

@@ -1,5 +1,5 @@
-import { unsigned } from "./assembler.ts";
 import type { DType } from "@x/tensor";
+import { unsigned } from "./assembler.ts";
 import type { Graph, Value } from "./graph.ts";
 import type { Op } from "./opcodes.ts";
 
