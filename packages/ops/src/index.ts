@@ -1,1 +1,12 @@
-export {};
+export { type Activation, activations, gelu, geluTanh, relu, silu, swiglu } from "./activations.ts";
+export { adamw } from "./adamw.ts";
+export { attention, attentionBackward, decodeAttention, writeRows } from "./attention.ts";
+export { countTargets, crossEntropy, crossEntropyBackward, meanCrossEntropy } from "./cross-entropy.ts";
+export { dropout } from "./dropout.ts";
+export { checkTokens, embedding } from "./embedding.ts";
+export { addLayerNorm, layerNorm, layerNormBackward } from "./layer-norm.ts";
+export { linear } from "./linear.ts";
+export { addRmsNorm, rmsNorm, rmsNormBackward } from "./rms-norm.ts";
+export { rope } from "./rope.ts";
+export { logSoftmax, logSoftmaxBackward, softmax, softmaxBackward } from "./softmax.ts";
+export { globalNorm, sumOfSquares } from "./sum-of-squares.ts";

@@ -60,10 +60,13 @@ const isHostTensor = (value: unknown): value is HostTensor =>
 
 function hostLeaf(value: HostTensor, path: string): ArgumentLeaf {
   const { data, shape } = value;
-  if (sizeOf(shape) !== data.length) throw new ShapeError(`${path}: shape ${show(shape)} holds ${sizeOf(shape)} elements, got ${data.length}.`);
-  const dtype = value.dtype ?? (data instanceof Int32Array ? "i32" : data instanceof Uint32Array ? "u32" : data instanceof Uint8Array ? "u8" : "f32");
+  if (sizeOf(shape) !== data.length)
+    throw new ShapeError(`${path}: shape ${show(shape)} holds ${sizeOf(shape)} elements, got ${data.length}.`);
+  const dtype =
+    value.dtype ?? (data instanceof Int32Array ? "i32" : data instanceof Uint32Array ? "u32" : data instanceof Uint8Array ? "u8" : "f32");
   return { path, value, shape, dtype };
 }
 
 /** The bytes of a host datum. */
-export const bytesOfLeaf = ({ value, dtype }: { value: number | HostTensor; dtype: DType }): Uint8Array => encode(typeof value === "number" ? [value] : value.data, dtype);
+export const bytesOfLeaf = ({ value, dtype }: { value: number | HostTensor; dtype: DType }): Uint8Array =>
+  encode(typeof value === "number" ? [value] : value.data, dtype);

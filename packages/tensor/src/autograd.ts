@@ -49,7 +49,9 @@ export class Tape {
         const gradient = gradients[i];
         if (gradient === undefined || !this.tracked.has(input)) continue;
         if (!sameShape(gradient.shape, input.shape))
-          throw new ShapeError(`${node.name}: its gradient of input ${i} has shape ${show(gradient.shape)}, the input ${show(input.shape)}.`);
+          throw new ShapeError(
+            `${node.name}: its gradient of input ${i} has shape ${show(gradient.shape)}, the input ${show(input.shape)}.`,
+          );
         const before = upstream.get(input);
         upstream.set(input, before ? before.add(gradient) : gradient);
       }
@@ -67,7 +69,8 @@ export class Tape {
 }
 
 /** Whether any running gradient follows one of these. */
-export const tracking = (values: readonly Value[]): boolean => context.tapes.some((tape) => values.some((value) => tape.tracked.has(value)));
+export const tracking = (values: readonly Value[]): boolean =>
+  context.tapes.some((tape) => values.some((value) => tape.tracked.has(value)));
 
 export function record(node: TapeNode): void {
   for (const tape of context.tapes) tape.record(node);
@@ -107,14 +110,18 @@ export function pullback<R>(fn: () => R, variables: readonly Value[]): Pullback<
  * (one element), or a record with `loss` and whatever else should come out. Gradients of variables that the loss does not
  * depend on are zeros. Nest it for higher derivatives.
  */
-export function valueAndGrad<R extends Tensor | { readonly loss: Tensor }, W extends Wrt>(fn: () => R, wrt: W): { value: R; gradients: GradientsOf<W> } {
+export function valueAndGrad<R extends Tensor | { readonly loss: Tensor }, W extends Wrt>(
+  fn: () => R,
+  wrt: W,
+): { value: R; gradients: GradientsOf<W> } {
   return scope(() => {
     const entries = entriesOf(wrt);
     const variables = entries.map(([, variable]) => variable.inner);
     const { value, pull, end } = pullback(fn, variables);
     try {
       const loss = Tensor.isTensor(value) ? value : (value as { loss: Tensor }).loss;
-      if (!Tensor.isTensor(loss)) throw new TensorError("valueAndGrad: the body must return its loss, a tensor, or a record with one named loss.");
+      if (!Tensor.isTensor(loss))
+        throw new TensorError("valueAndGrad: the body must return its loss, a tensor, or a record with one named loss.");
       if (sizeOf(loss.shape) !== 1)
         throw new ShapeError(`valueAndGrad: the loss must have one element, got shape ${show(loss.shape)}. Take .mean() or .sum() of it.`);
       const found = pull(new Map([[loss.inner, onesLike(loss)]]));
@@ -131,7 +138,11 @@ export const grad = <W extends Wrt>(fn: () => Tensor | { readonly loss: Tensor }
   scope(() => valueAndGrad(fn, wrt).gradients);
 
 /** The gradient of sum(outputs * cotangents) with respect to variables, and the outputs: a vector-Jacobian product. */
-export function vjp<W extends Wrt>(fn: () => readonly Tensor[], wrt: W, cotangents: readonly (Tensor | undefined)[]): { value: readonly Tensor[]; gradients: GradientsOf<W> } {
+export function vjp<W extends Wrt>(
+  fn: () => readonly Tensor[],
+  wrt: W,
+  cotangents: readonly (Tensor | undefined)[],
+): { value: readonly Tensor[]; gradients: GradientsOf<W> } {
   return scope(() => {
     const entries = entriesOf(wrt);
     const variables = entries.map(([, variable]) => variable.inner);

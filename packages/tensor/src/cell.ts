@@ -77,8 +77,11 @@ export class Cell {
     context.trace?.touch(this);
     const value = source.inner;
     if (!sameShape(value.shape, this.shape))
-      throw new ShapeError(`cell.set: the cell has shape ${show(this.shape)}, the tensor ${show(value.shape)}. Reshape or broadcast it first.`);
-    if (value.dtype !== this.dtype) throw new DTypeError(`cell.set: the cell is ${this.dtype}, the tensor ${value.dtype}. Call .cast("${this.dtype}") first.`);
+      throw new ShapeError(
+        `cell.set: the cell has shape ${show(this.shape)}, the tensor ${show(value.shape)}. Reshape or broadcast it first.`,
+      );
+    if (value.dtype !== this.dtype)
+      throw new DTypeError(`cell.set: the cell is ${this.dtype}, the tensor ${value.dtype}. Call .cast("${this.dtype}") first.`);
     if (value === this.#current) return;
     this.#settleReaders();
     store(value, this.buffer);
@@ -87,7 +90,8 @@ export class Cell {
 
   /** Replaces the contents by host values, row-major. Not inside a step. */
   write(data: ArrayLike<number>): void {
-    if (context.trace) throw new TraceError("cell.write: host data cannot be written inside a compiled step. Pass it as an argument of the step.");
+    if (context.trace)
+      throw new TraceError("cell.write: host data cannot be written inside a compiled step. Pass it as an argument of the step.");
     if (data.length !== sizeOf(this.shape))
       throw new ShapeError(`cell.write: shape ${show(this.shape)} holds ${sizeOf(this.shape)} elements, got ${data.length}.`);
     this.#settleReaders();

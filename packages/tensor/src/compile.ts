@@ -1,4 +1,13 @@
-import { type ArgumentLeaf, argumentLeaves, bytesOfLeaf, mapArguments, mapTensors, type HostTensor, type StepArgument, type Traced } from "./arguments.ts";
+import {
+  type ArgumentLeaf,
+  argumentLeaves,
+  bytesOfLeaf,
+  mapArguments,
+  mapTensors,
+  type HostTensor,
+  type StepArgument,
+  type Traced,
+} from "./arguments.ts";
 import type { Cell } from "./cell.ts";
 import { context, within } from "./context.ts";
 import { defaultDevice, type Device } from "./device.ts";
@@ -70,7 +79,10 @@ const audited = (call: number): boolean => call === 2 || call === 3 || /^[13]0+$
  * JavaScript in between. Everything that varies must come in as an argument, a cell, or a static; the body must be synchronous, make no cells and read no
  * values. Draws of random numbers count from 0 in each call, and the generator's key advances at its end.
  */
-export function compile<A extends StepArgument, R, S extends Statics = Record<string, never>>(body: Body<A, S, R>, options: CompileOptions = {}): Step<A, S, R> {
+export function compile<A extends StepArgument, R, S extends Statics = Record<string, never>>(
+  body: Body<A, S, R>,
+  options: CompileOptions = {},
+): Step<A, S, R> {
   const { device: given, name = body.name || "step", maxPlans = 8, eager = false } = options;
   const plans = new Map<string, Compiled>();
   let shared: SharedStorage | undefined;
@@ -165,11 +177,25 @@ function mapSlots(result: unknown, map: (slot: ResultSlot) => Tensor): unknown {
 }
 
 const onSlot = (device: Device, { shape, dtype, buffer }: Slot): Tensor =>
-  new Tensor(new Value(device, shape, dtype, { placement: { buffer, offset: 0, strides: contiguousStrides(shape), version: buffer.version } }));
+  new Tensor(
+    new Value(device, shape, dtype, { placement: { buffer, offset: 0, strides: contiguousStrides(shape), version: buffer.version } }),
+  );
 
-const ownedSlot = (device: Device, shape: Shape, dtype: DType): Slot => ({ shape, dtype, buffer: device.pool.take(sizeOf(shape) * dtypes[dtype].bytes, true).retain() });
+const ownedSlot = (device: Device, shape: Shape, dtype: DType): Slot => ({
+  shape,
+  dtype,
+  buffer: device.pool.take(sizeOf(shape) * dtypes[dtype].bytes, true).retain(),
+});
 
-function build<A, R, S extends Statics>(device: Device, name: string, body: Body<A, S, R>, args: A, statics: S, leaves: readonly ArgumentLeaf[], shared: SharedStorage): Compiled {
+function build<A, R, S extends Statics>(
+  device: Device,
+  name: string,
+  body: Body<A, S, R>,
+  args: A,
+  statics: S,
+  leaves: readonly ArgumentLeaf[],
+  shared: SharedStorage,
+): Compiled {
   const inputs = leaves.map(({ shape, dtype }) => ownedSlot(device, shape, dtype));
   const traced = traceBody(device, name, body, args, statics, inputs);
   // Results get memory of their own; in the trace they were names.
@@ -181,7 +207,9 @@ function build<A, R, S extends Statics>(device: Device, name: string, body: Body
   });
   const { applications, cells } = traced.trace;
   const owned = [...inputs.map(({ buffer }) => buffer), ...places.values()];
-  const captured = new Set(applications.flatMap(({ reads }) => reads.map(({ buffer }) => buffer)).filter((buffer) => !buffer.trace && !buffer.fixed));
+  const captured = new Set(
+    applications.flatMap(({ reads }) => reads.map(({ buffer }) => buffer)).filter((buffer) => !buffer.trace && !buffer.fixed),
+  );
   const writes = new Set(applications.flatMap((application) => application.writes.map(({ buffer }) => buffer)));
   const outside = outsideNames();
   return {
@@ -200,7 +228,14 @@ function build<A, R, S extends Statics>(device: Device, name: string, body: Body
 }
 
 /** Runs the body on names of memory: what it would launch, and what it returns, each tensor as a slot named in the trace. */
-function traceBody<A, R, S extends Statics>(device: Device, name: string, body: Body<A, S, R>, args: A, statics: S, inputs: readonly Slot[]): { trace: Trace; result: unknown } {
+function traceBody<A, R, S extends Statics>(
+  device: Device,
+  name: string,
+  body: Body<A, S, R>,
+  args: A,
+  statics: S,
+  inputs: readonly Slot[],
+): { trace: Trace; result: unknown } {
   const trace = new Trace();
   try {
     const result = within({ trace, tapes: [], device }, () =>
@@ -256,7 +291,10 @@ function runEagerly<A, R, S extends Statics>(device: Device, name: string, body:
   return within({ device }, () =>
     scope(() => {
       const given = mapArguments(args, asTensor) as Traced<A>;
-      return mapTensors(withDraws(name, () => body(given, statics)), (tensor) => tensor.copy()) as R;
+      return mapTensors(
+        withDraws(name, () => body(given, statics)),
+        (tensor) => tensor.copy(),
+      ) as R;
     }),
   );
 }

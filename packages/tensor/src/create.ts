@@ -15,9 +15,17 @@ export interface CreateOptions {
 export type Nested = number | boolean | readonly Nested[];
 
 /** A tensor of host values: nested arrays, or a flat array with its shape. Floats become f32, typed integer arrays keep their type. */
-export function tensorOf(data: Nested | ArrayLike<number>, { shape, dtype, device = defaultDevice("tensor") }: CreateOptions & { readonly shape?: Shape } = {}): Tensor {
-  if (context.trace) throw new TraceError("tensor: host data inside a compiled step would be baked in. Pass it as an argument of the step, or make it outside.");
-  const flat: number[] | ArrayLike<number> = ArrayBuffer.isView(data) ? (data as unknown as ArrayLike<number>) : flattenNested(data as Nested);
+export function tensorOf(
+  data: Nested | ArrayLike<number>,
+  { shape, dtype, device = defaultDevice("tensor") }: CreateOptions & { readonly shape?: Shape } = {},
+): Tensor {
+  if (context.trace)
+    throw new TraceError(
+      "tensor: host data inside a compiled step would be baked in. Pass it as an argument of the step, or make it outside.",
+    );
+  const flat: number[] | ArrayLike<number> = ArrayBuffer.isView(data)
+    ? (data as unknown as ArrayLike<number>)
+    : flattenNested(data as Nested);
   const dims = shape ?? (ArrayBuffer.isView(data) ? [flat.length] : shapeOfNested(data as Nested));
   checkShape(dims, "tensor");
   if (sizeOf(dims) !== flat.length) throw new ShapeError(`tensor: shape ${show(dims)} holds ${sizeOf(dims)} elements, got ${flat.length}.`);
@@ -45,7 +53,8 @@ function shapeOfNested(data: Nested): number[] {
   const shapes = (data as readonly Nested[]).map(shapeOfNested);
   const first = shapes[0] ?? [];
   for (const [i, shape] of shapes.entries())
-    if (show(shape) !== show(first)) throw new TensorError(`tensor: nested arrays are ragged: entry 0 has shape ${show(first)}, entry ${i} ${show(shape)}.`);
+    if (show(shape) !== show(first))
+      throw new TensorError(`tensor: nested arrays are ragged: entry 0 has shape ${show(first)}, entry ${i} ${show(shape)}.`);
   return [data.length, ...first];
 }
 

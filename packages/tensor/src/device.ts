@@ -86,7 +86,12 @@ export class Device {
     return [...this.#kernels.keys()];
   }
 
-  select(contract: Contract, inputs: Readonly<Record<string, Bound>>, attrs: Readonly<Record<string, unknown>>, outputs: Readonly<Record<string, Spec | readonly Spec[]>>): Explanation {
+  select(
+    contract: Contract,
+    inputs: Readonly<Record<string, Bound>>,
+    attrs: Readonly<Record<string, unknown>>,
+    outputs: Readonly<Record<string, Spec | readonly Spec[]>>,
+  ): Explanation {
     const declined: { kernel: string; reason: string }[] = [];
     for (const kernel of [...(this.#kernels.get(contract) ?? [])].reverse()) {
       const answer = kernel.accepts?.({ specs: inputs, outputs, attrs, caps: this.driver.caps }) ?? true;
@@ -97,13 +102,21 @@ export class Device {
   }
 
   /** The kernel that serves, or an error that lists each refusal. */
-  require(contract: Contract, inputs: Readonly<Record<string, Bound>>, attrs: Readonly<Record<string, unknown>>, outputs: Readonly<Record<string, Spec | readonly Spec[]>>): Kernel {
+  require(
+    contract: Contract,
+    inputs: Readonly<Record<string, Bound>>,
+    attrs: Readonly<Record<string, unknown>>,
+    outputs: Readonly<Record<string, Spec | readonly Spec[]>>,
+  ): Kernel {
     const { kernel, declined } = this.select(contract, inputs, attrs, outputs);
     if (kernel) return kernel;
-    const reasons = declined.length > 0 ? declined.map(({ kernel, reason }) => `${kernel}: ${reason}`).join("; ") : "it has no kernel for it";
+    const reasons =
+      declined.length > 0 ? declined.map(({ kernel, reason }) => `${kernel}: ${reason}`).join("; ") : "it has no kernel for it";
     throw new MissingKernelError(
       `${contract.name}: device ${this.name} cannot serve it for ${describe(inputs)} (${reasons}). ${
-        contract.reference ? "The device is strict; set device.strict = false to run the reference." : "Cast the inputs, or use a device that can."
+        contract.reference
+          ? "The device is strict; set device.strict = false to run the reference."
+          : "Cast the inputs, or use a device that can."
       }`,
     );
   }
@@ -123,7 +136,9 @@ export class Device {
     if (this.driver.dtypes.includes(dtype)) return;
     const { kind } = dtypes[dtype];
     const nearest = this.driver.dtypes.find((other) => dtypes[other].kind === kind) ?? this.driver.dtypes[0];
-    throw new DTypeError(`${who}: device ${this.name} has no ${dtype}; the nearest it has is ${nearest}. Cast to it, or use another device.`);
+    throw new DTypeError(
+      `${who}: device ${this.name} has no ${dtype}; the nearest it has is ${nearest}. Cast to it, or use another device.`,
+    );
   }
 
   /** Live, pooled and peak bytes, and how many buffers are live. */
@@ -144,7 +159,9 @@ export class Device {
 
 const describe = (inputs: Readonly<Record<string, Bound>>): string =>
   Object.entries(inputs)
-    .flatMap(([name, bound]) => (bound === undefined ? [] : (isList(bound) ? bound : [bound]).map((value) => `${name} ${value.dtype}${show(value.shape)}`)))
+    .flatMap(([name, bound]) =>
+      bound === undefined ? [] : (isList(bound) ? bound : [bound]).map((value) => `${name} ${value.dtype}${show(value.shape)}`),
+    )
     .join(", ");
 
 /** The device of new tensors and cells where none is named. None is implied: a program sets it. */

@@ -16,7 +16,11 @@ import { viewOf } from "./view.ts";
 type Made = Readonly<Record<string, Value | readonly Value[]>>;
 
 /** Applies a contract: checks names, infers, finds who serves it, and records it for the gradients that want it. */
-export function apply(contract: Contract, given: Readonly<Record<string, unknown>>, givenAttrs: Readonly<Record<string, unknown>>): unknown {
+export function apply(
+  contract: Contract,
+  given: Readonly<Record<string, unknown>>,
+  givenAttrs: Readonly<Record<string, unknown>>,
+): unknown {
   const inputs = bindInputs(contract, given);
   const attrs = bindAttrs(contract, givenAttrs);
   const device = deviceOf(contract, inputs);
@@ -57,15 +61,27 @@ function make(
   );
 }
 
-function runReference(device: Device, contract: Contract, inputs: Readonly<Record<string, Bound>>, attrs: Readonly<Record<string, unknown>>, wanted: ReadonlySet<string>): Made {
+function runReference(
+  device: Device,
+  contract: Contract,
+  inputs: Readonly<Record<string, Bound>>,
+  attrs: Readonly<Record<string, unknown>>,
+  wanted: ReadonlySet<string>,
+): Made {
   if (!contract.pointwise) device.figures.references.set(contract.name, (device.figures.references.get(contract.name) ?? 0) + 1);
   const results = scope(() => {
-    const all = contract.reference!(mapInputs(inputs, (value) => new Tensor(value)), attrs);
+    const all = contract.reference!(
+      mapInputs(inputs, (value) => new Tensor(value)),
+      attrs,
+    );
     return Object.fromEntries(Object.entries(all).filter(([name]) => contract.outputs[name]?.output !== "aux" || wanted.has(name)));
   });
   // The handles of the reference's results are the caller's business no longer; the values live on in the new ones.
   return Object.fromEntries(
-    Object.entries(results).map(([name, result]) => [name, isList(result) ? result.map((tensor) => tensor.inner) : (result as Tensor).inner]),
+    Object.entries(results).map(([name, result]) => [
+      name,
+      isList(result) ? result.map((tensor) => tensor.inner) : (result as Tensor).inner,
+    ]),
   );
 }
 
@@ -100,7 +116,9 @@ export function bindInputs(contract: Contract, given: Readonly<Record<string, un
 function bindAttrs(contract: Contract, given: Readonly<Record<string, unknown>>): Record<string, unknown> {
   for (const name of Object.keys(given))
     if (!(name in contract.attrs))
-      throw new TensorError(`${contract.name}: has no attribute "${name}"; its attributes are ${Object.keys(contract.attrs).join(", ") || "none"}.`);
+      throw new TensorError(
+        `${contract.name}: has no attribute "${name}"; its attributes are ${Object.keys(contract.attrs).join(", ") || "none"}.`,
+      );
   const bound: Record<string, unknown> = {};
   for (const [name, fallback] of Object.entries(contract.attrs)) {
     const isRequired = typeof fallback === "object" && fallback !== null && "required" in fallback;
@@ -131,7 +149,8 @@ function deviceOf(contract: Contract, inputs: Readonly<Record<string, Bound>>): 
   return first?.device ?? defaultDevice(contract.name);
 }
 
-export const flatten = (inputs: Readonly<Record<string, Bound>>): Value[] => Object.values(inputs).flatMap((bound) => bound ?? []) as Value[];
+export const flatten = (inputs: Readonly<Record<string, Bound>>): Value[] =>
+  Object.values(inputs).flatMap((bound) => bound ?? []) as Value[];
 
 export function mapInputs<R>(inputs: Readonly<Record<string, Bound>>, map: (value: Value) => R): Record<string, R | R[] | undefined> {
   return Object.fromEntries(
@@ -139,8 +158,32 @@ export function mapInputs<R>(inputs: Readonly<Record<string, Bound>>, map: (valu
   );
 }
 
+/** Every output of an operation by name, auxiliary ones too, unseen by gradients: what a test of a kernel compares. */
+export function everyOutput(
+  { contract }: { readonly contract: Contract },
+  given: Readonly<Record<string, unknown>>,
+  givenAttrs: Readonly<Record<string, unknown>> = {},
+): Record<string, Tensor | readonly Tensor[]> {
+  const inputs = bindInputs(contract, given);
+  const attrs = bindAttrs(contract, givenAttrs);
+  const device = deviceOf(contract, inputs);
+  const outputs = within({ tapes: [] }, () =>
+    make(device, contract, inputs, attrs, contract.infer(inputs, attrs), new Set(Object.keys(contract.outputs))),
+  );
+  const handles = Object.entries(outputs).map(([name, made]) => [
+    name,
+    isList(made) ? made.map((value) => new Tensor(value)) : new Tensor(made),
+  ]);
+  return Object.fromEntries(handles);
+}
+
 /** Who would serve an operation on these inputs, and why others decline. */
-export function explain(device: Device, op: { readonly contract: Contract }, inputs: Readonly<Record<string, unknown>>, attrs: Readonly<Record<string, unknown>> = {}) {
+export function explain(
+  device: Device,
+  op: { readonly contract: Contract },
+  inputs: Readonly<Record<string, unknown>>,
+  attrs: Readonly<Record<string, unknown>> = {},
+) {
   return within({ device: context.device ?? device }, () => {
     const bound = bindInputs(op.contract, inputs);
     const all = bindAttrs(op.contract, attrs);

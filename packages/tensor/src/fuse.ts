@@ -30,7 +30,15 @@ export function computeExpression(value: Value, destination?: Destination): void
   }
   const { program, leaves } = linearize(value);
   const views = leaves.map((leaf) => (leaf.key ? leaf.value : spread(leaf.value, value.shape)));
-  const { y } = launch(value.device, pointwise.contract, { leaves: views }, { program, shape: value.shape }, { y: value }, new Set(), destination && { y: destination });
+  const { y } = launch(
+    value.device,
+    pointwise.contract,
+    { leaves: views },
+    { program, shape: value.shape },
+    { y: value },
+    new Set(),
+    destination && { y: destination },
+  );
   if (!destination) value.place(y as never);
 }
 
@@ -63,7 +71,10 @@ export function linearize(root: Value): { program: Program; leaves: Leaf[] } {
     return register;
   };
   const register = emit(root);
-  return { program: { leaves: leaves.map((leaf) => leaf.value.dtype), instructions: list, outputs: [{ register, dtype: root.dtype }] }, leaves };
+  return {
+    program: { leaves: leaves.map((leaf) => leaf.value.dtype), instructions: list, outputs: [{ register, dtype: root.dtype }] },
+    leaves,
+  };
 }
 
 function instructionFor(value: Value, emit: (value: Value) => number, leafIndex: (value: Value, key: boolean) => number): Instruction {
@@ -72,6 +83,7 @@ function instructionFor(value: Value, emit: (value: Value) => number, leafIndex:
   if (!expression) return { op: "leaf", leaf: leafIndex(value, false), type };
   if (expression.op === "literal") return { op: "literal", value: expression.data, type };
   if (expression.op === "index") return { op: "index", type: "u32" };
-  if (expression.op === "random") return { op: "random", leaf: leafIndex(expression.args[0]!, true), ordinal: expression.data, type: "u32" };
+  if (expression.op === "random")
+    return { op: "random", leaf: leafIndex(expression.args[0]!, true), ordinal: expression.data, type: "u32" };
   return { op: expression.op, args: expression.args.map(emit), type };
 }

@@ -43,13 +43,19 @@ export class Generator {
 
   /** Uniform on [0, 1) in steps of 2^-24, f32. */
   uniform(shape: Shape): Tensor {
-    return scalar("shr", [this.bits(shape), 8]).cast("f32").mul(2 ** -24);
+    return scalar("shr", [this.bits(shape), 8])
+      .cast("f32")
+      .mul(2 ** -24);
   }
 
   /** Standard normal by Box and Muller's transform, f32. */
   normal(shape: Shape): Tensor {
     const radius = this.uniform(shape).neg().add(1).log().mul(-2).sqrt();
-    return radius.mul(this.uniform(shape).mul(2 * Math.PI).cos());
+    return radius.mul(
+      this.uniform(shape)
+        .mul(2 * Math.PI)
+        .cos(),
+    );
   }
 
   /** Host draws, uniform on [0, 1) in f64 arithmetic from 24 bits: for initialisation, the same on every device. */

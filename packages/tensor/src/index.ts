@@ -4,10 +4,28 @@ export { Cell, type CellOptions, Parameter, State, type TensorLike } from "./cel
 export { checkpointed } from "./checkpointed.ts";
 export { compile, type CompileOptions, type Statics, type Step } from "./compile.ts";
 export { arange, type CreateOptions, full, type Nested, ones, onesLike, tensorOf as tensor, zeros, zerosLike } from "./create.ts";
-export { defaultDevice, Device, type DeviceOptions, type ExecutionFigures, type Explanation, setDefaultDevice, withDevice } from "./device.ts";
-export { explain } from "./dispatch.ts";
+export {
+  defaultDevice,
+  Device,
+  type DeviceOptions,
+  type ExecutionFigures,
+  type Explanation,
+  setDefaultDevice,
+  withDevice,
+} from "./device.ts";
+export { everyOutput, explain } from "./dispatch.ts";
 export { decode, type DType, dtypes, encode, type HostArray, isFloat, type RegisterType, statisticsOf } from "./dtype.ts";
-export { callSite, DeviceError, DTypeError, LifetimeError, MissingKernelError, OutOfMemoryError, ShapeError, TensorError, TraceError } from "./errors.ts";
+export {
+  callSite,
+  DeviceError,
+  DTypeError,
+  LifetimeError,
+  MissingKernelError,
+  OutOfMemoryError,
+  ShapeError,
+  TensorError,
+  TraceError,
+} from "./errors.ts";
 export { pointwise } from "./fuse.ts";
 export { currentGenerator, Generator, type GeneratorState, rand, randn, withGenerator } from "./generator.ts";
 export {
@@ -57,7 +75,7 @@ export type { Instruction, Program, ScalarName } from "./program.ts";
 export { philox, randomBits, uniformFromBits } from "./random.ts";
 export { reference } from "./reference/driver.ts";
 export { evaluateProgram } from "./reference/program.ts";
-export type { Fill, Sample, SampleInput } from "./sample.ts";
+export type { ExpressionSample, Fill, OpSample, Sample, SampleInput, Tolerance } from "./sample.ts";
 export { openScope, scope, tensorsIn } from "./scope.ts";
 export { axesIn, axisIn, broadcast, contiguousStrides, isContiguous, reducedShape, sameShape, type Shape, show, sizeOf } from "./shape.ts";
 export { Tensor } from "./tensor.ts";

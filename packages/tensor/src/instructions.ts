@@ -28,7 +28,12 @@ const unary = (evaluate: Evaluate, saves: ScalarRule["saves"], grad?: ScalarGrad
   saves,
   grads: [grad],
 });
-const binary = (evaluate: Evaluate, saves: ScalarRule["saves"], grads: readonly ScalarGrad[], operands: Operands = "number"): ScalarRule => ({
+const binary = (
+  evaluate: Evaluate,
+  saves: ScalarRule["saves"],
+  grads: readonly ScalarGrad[],
+  operands: Operands = "number",
+): ScalarRule => ({
   arity: 2,
   operands,
   result: "same",
@@ -44,7 +49,14 @@ const compare = (test: (a: number, b: number) => boolean): ScalarRule => ({
   saves: "nothing",
   grads: [],
 });
-const bitwise = (evaluate: Evaluate, arity: 1 | 2 = 2): ScalarRule => ({ arity, operands: "bits", result: "same", evaluate, saves: "nothing", grads: [] });
+const bitwise = (evaluate: Evaluate, arity: 1 | 2 = 2): ScalarRule => ({
+  arity,
+  operands: "bits",
+  result: "same",
+  evaluate,
+  saves: "nothing",
+  grads: [],
+});
 
 const word = new DataView(new ArrayBuffer(4));
 const bitsOf = (value: number): number => {
@@ -72,7 +84,8 @@ function convert(value: number, type: RegisterType): number {
   return Number.isNaN(value) ? 0 : Math.min(high, Math.max(low, Math.trunc(value)));
 }
 
-const divide = (a: number, b: number, type: RegisterType): number => (integer(type) ? (b === 0 ? 0 : wrap(Math.trunc(a / b), type)) : a / b);
+const divide = (a: number, b: number, type: RegisterType): number =>
+  integer(type) ? (b === 0 ? 0 : wrap(Math.trunc(a / b), type)) : a / b;
 /** Abramowitz and Stegun are not enough in f64: the series near 0 and the continued fraction away from it, to about 1e-16. */
 export function erf(x: number): number {
   const a = Math.abs(x);
@@ -94,14 +107,27 @@ export function erf(x: number): number {
 
 /** The scalar instructions, each with its derivative. Total over `ScalarName`: a missing row does not compile. */
 export const instructions: Readonly<Record<ScalarName, ScalarRule>> = {
-  neg: unary((a, _b, _c, t) => wrap(-a, t), "nothing", (g) => g.neg(), "number"),
-  abs: unary((a, _b, _c, t) => wrap(Math.abs(a), t), "inputs", (g, [x]) => g.mul(x!.sign()), "number"),
+  neg: unary(
+    (a, _b, _c, t) => wrap(-a, t),
+    "nothing",
+    (g) => g.neg(),
+    "number",
+  ),
+  abs: unary(
+    (a, _b, _c, t) => wrap(Math.abs(a), t),
+    "inputs",
+    (g, [x]) => g.mul(x!.sign()),
+    "number",
+  ),
   sign: unary((a) => Math.sign(a), "nothing", undefined, "number"),
   add: binary((a, b, _c, t) => wrap(a + b, t), "nothing", [(g) => g, (g) => g]),
   sub: binary((a, b, _c, t) => wrap(a - b, t), "nothing", [(g) => g, (g) => g.neg()]),
   mul: binary((a, b, _c, t) => (integer(t) ? wrap(Math.imul(a, b), t) : a * b), "inputs", [(g, [, y]) => g.mul(y!), (g, [x]) => g.mul(x!)]),
   div: binary((a, b, _c, t) => divide(a, b, t), "inputs", [(g, [, y]) => g.div(y!), (g, [x, y]) => g.mul(x!).div(y!.mul(y!)).neg()]),
-  mod: binary((a, b, _c, t) => (integer(t) && b === 0 ? 0 : wrap(a % b, t)), "inputs", [(g) => g, (g, [x, y]) => g.mul(x!.div(y!).trunc()).neg()]),
+  mod: binary((a, b, _c, t) => (integer(t) && b === 0 ? 0 : wrap(a % b, t)), "inputs", [
+    (g) => g,
+    (g, [x, y]) => g.mul(x!.div(y!).trunc()).neg(),
+  ]),
   min: binary((a, b) => Math.min(a, b), "inputs", [
     (g, [x, y]) => winnersShare(g, x!.lt(y!), x!.gt(y!)),
     (g, [x, y]) => winnersShare(g, y!.lt(x!), y!.gt(x!)),
@@ -114,7 +140,11 @@ export const instructions: Readonly<Record<ScalarName, ScalarRule>> = {
   ceil: unary(Math.ceil, "nothing"),
   round: unary(roundHalfEven, "nothing"),
   sqrt: unary(Math.sqrt, "output", (g, _, y) => g.div(y.mul(2))),
-  rsqrt: unary((a) => 1 / Math.sqrt(a), "output", (g, _, y) => g.mul(y.mul(y).mul(y)).mul(-0.5)),
+  rsqrt: unary(
+    (a) => 1 / Math.sqrt(a),
+    "output",
+    (g, _, y) => g.mul(y.mul(y).mul(y)).mul(-0.5),
+  ),
   exp: unary(Math.exp, "output", (g, _, y) => g.mul(y)),
   expm1: unary(Math.expm1, "output", (g, _, y) => g.mul(y.add(1))),
   log: unary(Math.log, "inputs", (g, [x]) => g.div(x!)),
@@ -122,13 +152,30 @@ export const instructions: Readonly<Record<ScalarName, ScalarRule>> = {
   sin: unary(Math.sin, "inputs", (g, [x]) => g.mul(x!.cos())),
   cos: unary(Math.cos, "inputs", (g, [x]) => g.mul(x!.sin()).neg()),
   tanh: unary(Math.tanh, "output", (g, _, y) => g.mul(y.mul(y).neg().add(1))),
-  erf: unary(erf, "inputs", (g, [x]) => g.mul(x!.mul(x!).neg().exp().mul(2 / Math.sqrt(Math.PI)))),
-  sigmoid: unary((a) => 1 / (1 + Math.exp(-a)), "output", (g, _, y) => g.mul(y.mul(y.neg().add(1)))),
-  pow: binary((a, b) => a ** b, "inputs", [
-    (g, [x, y]) => g.mul(y!.mul(x!.pow(y!.sub(1)))),
-    // Where x is not positive the logarithm is replaced by zero, as 0 ** y has slope 0 in y.
-    (g, [x, y]) => g.mul(x!.pow(y!)).mul(x!.gt(0).where(x!, x!.onesLike()).log()),
-  ], "float"),
+  erf: unary(erf, "inputs", (g, [x]) =>
+    g.mul(
+      x!
+        .mul(x!)
+        .neg()
+        .exp()
+        .mul(2 / Math.sqrt(Math.PI)),
+    ),
+  ),
+  sigmoid: unary(
+    (a) => 1 / (1 + Math.exp(-a)),
+    "output",
+    (g, _, y) => g.mul(y.mul(y.neg().add(1))),
+  ),
+  pow: binary(
+    (a, b) => a ** b,
+    "inputs",
+    [
+      (g, [x, y]) => g.mul(y!.mul(x!.pow(y!.sub(1)))),
+      // Where x is not positive the logarithm is replaced by zero, as 0 ** y has slope 0 in y.
+      (g, [x, y]) => g.mul(x!.pow(y!)).mul(x!.gt(0).where(x!, x!.onesLike()).log()),
+    ],
+    "float",
+  ),
   eq: compare((a, b) => a === b),
   ne: compare((a, b) => a !== b),
   lt: compare((a, b) => a < b),
@@ -149,7 +196,14 @@ export const instructions: Readonly<Record<ScalarName, ScalarRule>> = {
     saves: "inputs",
     grads: [undefined, (g, [test]) => test!.where(g, g.zerosLike()), (g, [test]) => test!.where(g.zerosLike(), g)],
   },
-  cast: { arity: 1, operands: "any", result: "given", evaluate: (a, _b, _c, t) => convert(a, t), saves: "inputs", grads: [(g, [x]) => g.cast(x!.dtype)] },
+  cast: {
+    arity: 1,
+    operands: "any",
+    result: "given",
+    evaluate: (a, _b, _c, t) => convert(a, t),
+    saves: "inputs",
+    grads: [(g, [x]) => g.cast(x!.dtype)],
+  },
   bits: { arity: 1, operands: "float", result: "given", evaluate: bitsOf, saves: "nothing", grads: [] },
 };
 

@@ -40,7 +40,12 @@ export interface Kernel {
   /** The driver whose launches it makes: "wasm", "webgpu", ... */
   readonly driver: string;
   readonly interface: number;
-  accepts?(request: { specs: PerName<Spec>; outputs: PerName<Spec>; attrs: Readonly<Record<string, unknown>>; caps: PlanRequest["caps"] }): true | string;
+  accepts?(request: {
+    specs: PerName<Spec>;
+    outputs: PerName<Spec>;
+    attrs: Readonly<Record<string, unknown>>;
+    caps: PlanRequest["caps"];
+  }): true | string;
   readonly layout?: Readonly<Record<string, "rows" | "strided">>;
   plan(request: PlanRequest): KernelPlan;
 }

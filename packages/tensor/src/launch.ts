@@ -75,7 +75,8 @@ function layOut(value: Value, layout: "rows" | "strided" | undefined, who: strin
   const { strides, offset } = checkedPlacement(value, who);
   const aligned = layout === "strided" || (offset * dtypes[value.dtype].bytes) % value.device.driver.alignment === 0;
   const last = value.shape.length - 1;
-  const fits = layout === "strided" || isContiguous(value.shape, strides) || (layout === "rows" && (value.shape[last] === 1 || strides[last] === 1));
+  const fits =
+    layout === "strided" || isContiguous(value.shape, strides) || (layout === "rows" && (value.shape[last] === 1 || strides[last] === 1));
   return fits && aligned ? value : contiguous(value);
 }
 
@@ -122,7 +123,8 @@ function readsElsewhere(value: Value, buffer: Buffer): boolean {
 /** The memory behind the names of an application, for a driver. */
 export function bindings(application: Application, storageOf: (buffer: Buffer) => unknown): Record<string, Binding> {
   const out: Record<string, Binding> = {};
-  for (const { name, buffer, offset, bytes } of [...application.reads, ...application.writes]) out[name] = { storage: storageOf(buffer), offset, bytes };
+  for (const { name, buffer, offset, bytes } of [...application.reads, ...application.writes])
+    out[name] = { storage: storageOf(buffer), offset, bytes };
   return out;
 }
 
@@ -131,7 +133,10 @@ const plainSpec = ({ shape, dtype }: Spec): Spec => ({ shape, dtype });
 const bytesOf = (spec: Spec): number => sizeOf(spec.shape) * dtypes[spec.dtype].bytes;
 
 /** Maps each entry, or each item of a list, with its buffer name: `y`, or `ys.0`, `ys.1`, ... */
-function mapEntries<T, R>(record: Readonly<Record<string, T | readonly T[]>>, map: (item: T, name: string) => R): Record<string, R | readonly R[]> {
+function mapEntries<T, R>(
+  record: Readonly<Record<string, T | readonly T[]>>,
+  map: (item: T, name: string) => R,
+): Record<string, R | readonly R[]> {
   return Object.fromEntries(
     Object.entries(record).map(([name, item]) => [name, isList(item) ? item.map((one, i) => map(one, `${name}.${i}`)) : map(item, name)]),
   );

@@ -41,7 +41,10 @@ export interface Plan {
  * kernels write over what is read for the last time, and everything else shares slots by liveness.
  */
 export function lower(device: Device, recorded: readonly Application[], results: ReadonlyMap<Buffer, Buffer>, shared: SharedStorage): Plan {
-  const renamed = recorded.map((application) => ({ ...application, writes: application.writes.map((bind) => ({ ...bind, buffer: results.get(bind.buffer) ?? bind.buffer })) }));
+  const renamed = recorded.map((application) => ({
+    ...application,
+    writes: application.writes.map((bind) => ({ ...bind, buffer: results.get(bind.buffer) ?? bind.buffer })),
+  }));
   const live = removeDead(renamed);
   const placed = forwardStores(live);
   const places = new Map<Buffer, Buffer>(placed.moved);
@@ -90,7 +93,10 @@ function forwardStores(applications: readonly Application[]): { applications: Ap
     if (!source.trace || target.trace || moved.has(source) || read!.offset !== 0 || write!.offset !== 0) continue;
     const producer = applications.findIndex((other) => other.writes.some(({ buffer }) => buffer === source));
     const between = applications.slice(producer + 1, i);
-    const touched = between.some((other) => !dropped.has(other) && [...other.reads, ...other.writes].some(({ buffer }) => buffer === target || moved.get(buffer) === target));
+    const touched = between.some(
+      (other) =>
+        !dropped.has(other) && [...other.reads, ...other.writes].some(({ buffer }) => buffer === target || moved.get(buffer) === target),
+    );
     const readLater = applications.slice(i + 1).some((other) => other.reads.some(({ buffer }) => buffer === source));
     const fullSize = isWholeCopy(application);
     if (touched || readLater || !fullSize || !mayWriteOver(applications[producer]!, source, target)) continue;
@@ -116,21 +122,34 @@ function mayWriteOver(application: Application, output: Buffer, target: Buffer):
   if (reading.length === 0) return true;
   const write = application.writes.find(({ buffer }) => buffer === output)!;
   const reusable = application.contract.mayReuse[write.name];
-  return reading.every(({ name, offset }) => offset === 0 && reusable !== undefined && name.split(".")[0] === reusable && sameLayout(application, name, write.name));
+  return reading.every(
+    ({ name, offset }) =>
+      offset === 0 && reusable !== undefined && name.split(".")[0] === reusable && sameLayout(application, name, write.name),
+  );
 }
 
 /** Elementwise in step: the input has the output's shape and lies contiguous from the start. */
 function sameLayout(application: Application, input: string, output: string): boolean {
   const [base, index] = input.split(".");
   const entry = application.specs[base!];
-  const spec = (index === undefined ? entry : (entry as readonly unknown[])[Number(index)]) as { shape: readonly number[]; strides: readonly number[]; dtype: string; offset: number };
+  const spec = (index === undefined ? entry : (entry as readonly unknown[])[Number(index)]) as {
+    shape: readonly number[];
+    strides: readonly number[];
+    dtype: string;
+    offset: number;
+  };
   const made = application.outputs[output.split(".")[0]!] as { shape: readonly number[]; dtype: string };
   let step = 1;
   for (let axis = spec.shape.length - 1; axis >= 0; axis--) {
     if (spec.shape[axis] !== 1 && spec.strides[axis] !== step) return false;
     step *= spec.shape[axis]!;
   }
-  return spec.offset === 0 && spec.dtype === made.dtype && spec.shape.length === made.shape.length && spec.shape.every((n, i) => n === made.shape[i]);
+  return (
+    spec.offset === 0 &&
+    spec.dtype === made.dtype &&
+    spec.shape.length === made.shape.length &&
+    spec.shape.every((n, i) => n === made.shape[i])
+  );
 }
 
 interface Planned {
@@ -153,7 +172,12 @@ function planKernels(device: Device, applications: readonly Application[], place
         if (at === already) return true;
         const free = at.trace !== undefined && lastRead.get(at) === i && already === write.buffer && already.trace !== undefined;
         const once = application.reads.filter((read) => resolve(read.buffer, places) === at).length === 1;
-        return free && once && at.bytes >= write.bytes && ![...application.writes].some((other) => other !== write && resolve(other.buffer, places) === at);
+        return (
+          free &&
+          once &&
+          at.bytes >= write.bytes &&
+          ![...application.writes].some((other) => other !== write && resolve(other.buffer, places) === at)
+        );
       });
       if (!source) continue;
       const at = resolve(source.buffer, places);
@@ -164,7 +188,14 @@ function planKernels(device: Device, applications: readonly Application[], place
       reused.add(write.name);
     }
     const { kernel, specs, outputs, attrs, wants } = application;
-    const plan = kernel.plan({ specs, outputs, attrs, caps: device.driver.caps, wants: (name) => wants.has(name), reuses: (name) => reused.has(name) });
+    const plan = kernel.plan({
+      specs,
+      outputs,
+      attrs,
+      caps: device.driver.caps,
+      wants: (name) => wants.has(name),
+      reuses: (name) => reused.has(name),
+    });
     const scratch = Object.entries(plan.scratch ?? {}).map(([name, bytes]) => ({ name, buffer: { bytes, trace: true } as never }));
     return { plan, scratch };
   });
@@ -172,12 +203,18 @@ function planKernels(device: Device, applications: readonly Application[], place
 
 function lastUses(applications: readonly Application[], places: ReadonlyMap<Buffer, Buffer>): Map<Buffer, number> {
   const last = new Map<Buffer, number>();
-  for (const [i, { reads, writes }] of applications.entries()) for (const { buffer } of [...reads, ...writes]) last.set(resolve(buffer, places), i);
+  for (const [i, { reads, writes }] of applications.entries())
+    for (const { buffer } of [...reads, ...writes]) last.set(resolve(buffer, places), i);
   return last;
 }
 
 /** Gives each temporary a slot from its first write to its last use; slots are shared between plans. */
-function assignSlots(applications: readonly Application[], plans: readonly Planned[], places: Map<Buffer, Buffer>, shared: SharedStorage): number {
+function assignSlots(
+  applications: readonly Application[],
+  plans: readonly Planned[],
+  places: Map<Buffer, Buffer>,
+  shared: SharedStorage,
+): number {
   const last = lastUses(applications, places);
   const free = new Map<number, number[]>();
   const made = new Map<number, number>();

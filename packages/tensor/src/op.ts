@@ -74,9 +74,12 @@ export type PerOutput<O extends Outputs, One> = { readonly [K in keyof O]: O[K] 
 /** What a caller passes. */
 export type Arguments<I extends Inputs> = { readonly [K in KeysOf<I, Input<"one">>]: TensorLike } & {
   readonly [K in KeysOf<I, Input<"scalar">>]: TensorLike | number;
-} & { readonly [K in KeysOf<I, Input<"many">>]: readonly TensorLike[] } & { readonly [K in KeysOf<I, Input<"maybe">>]?: TensorLike | undefined };
+} & { readonly [K in KeysOf<I, Input<"many">>]: readonly TensorLike[] } & {
+  readonly [K in KeysOf<I, Input<"maybe">>]?: TensorLike | undefined;
+};
 
-type Widen<T> = T extends number ? number : T extends boolean ? boolean : T extends string ? string : T;
+/** The type of a default: 1e-5 stands for any number; a union that was written down stays one. */
+type Widen<T> = IsUnion<T> extends true ? T : T extends number ? number : T extends boolean ? boolean : T extends string ? string : T;
 export type Attrs<A> = { readonly [K in keyof A]: A[K] extends Required<infer T> ? T : Widen<A[K]> };
 export type AttrArguments<A> = { readonly [K in KeysOf<A, Required<unknown>>]: Attrs<A>[K] } & {
   readonly [K in Exclude<keyof A, KeysOf<A, Required<unknown>>>]?: Attrs<A>[K] | undefined;
@@ -102,7 +105,9 @@ export interface GradientRequest<I extends Inputs, A, O extends Outputs, S exten
   /** Whether anyone wants the gradient of this input. */
   needs(name: keyof I): boolean;
 }
-export type Gradients<I extends Inputs> = { readonly [K in keyof I]?: I[K] extends Input<"many"> ? readonly (Tensor | undefined)[] : Tensor | undefined };
+export type Gradients<I extends Inputs> = {
+  readonly [K in keyof I]?: I[K] extends Input<"many"> ? readonly (Tensor | undefined)[] : Tensor | undefined;
+};
 
 /** A declaration of an operation: from it hang calls, errors, kernels, gradients and samples, all with the same names. */
 export interface OpDeclaration<I extends Inputs, A extends AttrDefaults, O extends Outputs, S extends keyof I | keyof O> {
@@ -128,7 +133,10 @@ export interface OpDeclaration<I extends Inputs, A extends AttrDefaults, O exten
 
 /** A declared operation, callable by named inputs and attributes. */
 export interface Op<I extends Inputs = Inputs, A extends AttrDefaults = AttrDefaults, O extends Outputs = Outputs> {
-  (inputs: Arguments<I>, ...attrs: KeysOf<A, Required<unknown>> extends never ? [attrs?: AttrArguments<A>] : [attrs: AttrArguments<A>]): Result<O>;
+  (
+    inputs: Arguments<I>,
+    ...attrs: KeysOf<A, Required<unknown>> extends never ? [attrs?: AttrArguments<A>] : [attrs: AttrArguments<A>]
+  ): Result<O>;
   readonly contract: Contract;
   /** For types only. */
   readonly types?: { readonly inputs: I; readonly attrs: A; readonly outputs: O };
@@ -150,12 +158,19 @@ export interface Contract {
   /** A view: maps an input's placement to the output's, or undefined where only a copy can serve. See movement.ts. */
   view?: View;
 }
-export type View = (shape: Shape, strides: Shape, attrs: Record<string, unknown>) => { readonly offset: number; readonly strides: Shape } | undefined;
+export type View = (
+  shape: Shape,
+  strides: Shape,
+  attrs: Record<string, unknown>,
+) => { readonly offset: number; readonly strides: Shape } | undefined;
 
 /** Declares an operation. See DESIGN: "A contract is declared once, and everything else hangs on that declaration". */
-export function defineOp<const I extends Inputs, const O extends Outputs, const A extends AttrDefaults = Record<never, never>, const S extends keyof I | keyof O = never>(
-  declaration: OpDeclaration<I, A, O, S>,
-): Op<I, A, O> {
+export function defineOp<
+  const I extends Inputs,
+  const O extends Outputs,
+  const A extends AttrDefaults = Record<never, never>,
+  const S extends keyof I | keyof O = never,
+>(declaration: OpDeclaration<I, A, O, S>): Op<I, A, O> {
   const contract = {
     version: 1,
     attrs: {},

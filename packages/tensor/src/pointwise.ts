@@ -26,7 +26,10 @@ export function scalar(op: ScalarName, args: readonly (TensorLike | number)[], g
   const dtype = rule.result === "bool" ? "bool" : (given ?? last.dtype);
   for (const value of values) checkOperand(op, rule.operands, value.dtype);
   last.device.requireDType(dtype, op);
-  const shape = broadcast(values.map((value) => value.shape), op);
+  const shape = broadcast(
+    values.map((value) => value.shape),
+    op,
+  );
   const output = pending(last.device, shape, dtype, { op, args: values, data: 0 });
   if (context.tapes.length > 0 && rule.grads.length > 0 && dtypes[dtype].kind === "float") record(nodeFor(op, values, output));
   return new Tensor(output);
@@ -64,7 +67,9 @@ function bindArguments(op: ScalarName, args: readonly (TensorLike | number)[]): 
     const isCondition = rule.arity === 3 && i === 0;
     const expected = isCondition ? "bool" : values.at(-1)!.dtype;
     if (value.dtype !== expected)
-      throw new DTypeError(`${op}: argument ${i} is ${value.dtype}, expected ${expected}. Nothing is promoted: write .cast("${expected}").`);
+      throw new DTypeError(
+        `${op}: argument ${i} is ${value.dtype}, expected ${expected}. Nothing is promoted: write .cast("${expected}").`,
+      );
   }
   return values;
 }

@@ -9,7 +9,12 @@ import type { Value } from "./value.ts";
 type Made = Readonly<Record<string, Value | readonly Value[]>>;
 
 /** The tape's node of a contract with a gradient of its own: it keeps what `saves` lists. */
-export function contractNode(contract: Contract, inputs: Readonly<Record<string, Bound>>, attrs: Readonly<Record<string, unknown>>, outputs: Made): TapeNode {
+export function contractNode(
+  contract: Contract,
+  inputs: Readonly<Record<string, Bound>>,
+  attrs: Readonly<Record<string, unknown>>,
+  outputs: Made,
+): TapeNode {
   const kept: Record<string, Bound> = {};
   for (const name of contract.saves) kept[name] = name in contract.inputs ? inputs[name] : outputs[name];
   const flat = flatten(inputs);
@@ -37,7 +42,12 @@ export function contractNode(contract: Contract, inputs: Readonly<Record<string,
 }
 
 /** The node of a contract that a kernel serves but that has no gradient: backward computes the reference again, and differentiates it. */
-export function vjpThroughReference(contract: Contract, inputs: Readonly<Record<string, Bound>>, attrs: Readonly<Record<string, unknown>>, outputs: Made): TapeNode {
+export function vjpThroughReference(
+  contract: Contract,
+  inputs: Readonly<Record<string, Bound>>,
+  attrs: Readonly<Record<string, unknown>>,
+  outputs: Made,
+): TapeNode {
   const flat = flatten(inputs);
   return {
     name: contract.name,
@@ -46,7 +56,11 @@ export function vjpThroughReference(contract: Contract, inputs: Readonly<Record<
     saved: flat,
     backward: (upstream) =>
       scope(() => {
-        const again = () => contract.reference!(mapInputs(inputs, (value) => new Tensor(value)), attrs);
+        const again = () =>
+          contract.reference!(
+            mapInputs(inputs, (value) => new Tensor(value)),
+            attrs,
+          );
         const { value, pull, end } = pullback(again, flat);
         try {
           const made = Object.keys(outputs).flatMap((name) => value[name]!) as Tensor[];
@@ -69,5 +83,7 @@ function namesOf(inputs: Readonly<Record<string, Bound>>): { name: string; index
 
 function unflatten(outputs: Made, upstream: readonly (Tensor | undefined)[]): Record<string, unknown> {
   let at = 0;
-  return Object.fromEntries(Object.entries(outputs).map(([name, made]) => [name, isList(made) ? made.map(() => upstream[at++]) : upstream[at++]]));
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, made]) => [name, isList(made) ? made.map(() => upstream[at++]) : upstream[at++]]),
+  );
 }

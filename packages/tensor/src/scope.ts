@@ -56,7 +56,9 @@ export function openScope(): Disposable & { keep<T extends Tensor>(tensor: T): T
 
 export function refusePromise(result: unknown, who: string): void {
   if (typeof (result as { then?: unknown } | undefined)?.then === "function")
-    throw new TraceError(`${who}: the body returned a promise, but it must be synchronous. Await after it; read tensors from what it returns.`);
+    throw new TraceError(
+      `${who}: the body returned a promise, but it must be synchronous. Await after it; read tensors from what it returns.`,
+    );
 }
 
 /** Every tensor in a result: itself, or those in its arrays, maps and plain records. */
@@ -64,7 +66,8 @@ export function* tensorsIn(result: unknown): Generator<Tensor> {
   if (Tensor.isTensor(result)) yield result;
   else if (Array.isArray(result) || result instanceof Set) for (const item of result) yield* tensorsIn(item);
   else if (result instanceof Map) for (const item of result.values()) yield* tensorsIn(item);
-  else if (typeof result === "object" && result !== null && isPlain(result)) for (const item of Object.values(result)) yield* tensorsIn(item);
+  else if (typeof result === "object" && result !== null && isPlain(result))
+    for (const item of Object.values(result)) yield* tensorsIn(item);
 }
 
 export function isPlain(value: object): boolean {

@@ -60,7 +60,9 @@ export class Tensor {
   /** The result behind the handle; refused once it is freed. For operations. */
   get inner(): Value {
     if (this.#freed !== undefined)
-      throw new LifetimeError(`tensor ${this.dtype}${show(this.shape)}: used after it was freed ${this.#freed}. Return it from the scope that made it, or copy it.`);
+      throw new LifetimeError(
+        `tensor ${this.dtype}${show(this.shape)}: used after it was freed ${this.#freed}. Return it from the scope that made it, or copy it.`,
+      );
     return this.#value;
   }
 
@@ -92,7 +94,8 @@ export class Tensor {
 
   /** The elements in row-major order, once they are computed. f16 and bf16 arrive as Float32Array. */
   async data(): Promise<HostArray> {
-    if (context.trace) throw new TraceError("tensor.data: nothing can be read inside a compiled step. Return the tensor, and read it after.");
+    if (context.trace)
+      throw new TraceError("tensor.data: nothing can be read inside a compiled step. Return the tensor, and read it after.");
     const value = materialize(this.inner).retain();
     const { offset, strides } = checkedPlacement(value, "data");
     const source = isContiguous(value.shape, strides) ? value : contiguous(value);
@@ -112,7 +115,8 @@ export class Tensor {
 
   /** The one element of a tensor that has one. */
   async item(): Promise<number> {
-    if (this.size !== 1) throw new ShapeError(`item: the tensor must have one element, it has shape ${show(this.shape)}. Use data() or array().`);
+    if (this.size !== 1)
+      throw new ShapeError(`item: the tensor must have one element, it has shape ${show(this.shape)}. Use data() or array().`);
     return (await this.data())[0]!;
   }
 
@@ -139,57 +143,145 @@ export class Tensor {
   }
 
   // Elementwise, with broadcasting. Nothing runs until something that is not elementwise needs the result; see pointwise.ts.
-  add(other: Operand): Tensor { return scalar("add", [this, other]); }
-  sub(other: Operand): Tensor { return scalar("sub", [this, other]); }
-  mul(other: Operand): Tensor { return scalar("mul", [this, other]); }
-  div(other: Operand): Tensor { return scalar("div", [this, other]); }
+  add(other: Operand): Tensor {
+    return scalar("add", [this, other]);
+  }
+  sub(other: Operand): Tensor {
+    return scalar("sub", [this, other]);
+  }
+  mul(other: Operand): Tensor {
+    return scalar("mul", [this, other]);
+  }
+  div(other: Operand): Tensor {
+    return scalar("div", [this, other]);
+  }
   /** The remainder, with the sign of the dividend. */
-  mod(other: Operand): Tensor { return scalar("mod", [this, other]); }
-  pow(other: Operand): Tensor { return scalar("pow", [this, other]); }
-  minimum(other: Operand): Tensor { return scalar("min", [this, other]); }
-  maximum(other: Operand): Tensor { return scalar("max", [this, other]); }
-  neg(): Tensor { return scalar("neg", [this]); }
-  abs(): Tensor { return scalar("abs", [this]); }
-  sign(): Tensor { return scalar("sign", [this]); }
-  floor(): Tensor { return scalar("floor", [this]); }
-  ceil(): Tensor { return scalar("ceil", [this]); }
+  mod(other: Operand): Tensor {
+    return scalar("mod", [this, other]);
+  }
+  pow(other: Operand): Tensor {
+    return scalar("pow", [this, other]);
+  }
+  minimum(other: Operand): Tensor {
+    return scalar("min", [this, other]);
+  }
+  maximum(other: Operand): Tensor {
+    return scalar("max", [this, other]);
+  }
+  neg(): Tensor {
+    return scalar("neg", [this]);
+  }
+  abs(): Tensor {
+    return scalar("abs", [this]);
+  }
+  sign(): Tensor {
+    return scalar("sign", [this]);
+  }
+  floor(): Tensor {
+    return scalar("floor", [this]);
+  }
+  ceil(): Tensor {
+    return scalar("ceil", [this]);
+  }
   /** To the nearest integer, halves to even. */
-  round(): Tensor { return scalar("round", [this]); }
+  round(): Tensor {
+    return scalar("round", [this]);
+  }
   /** Towards zero. */
-  trunc(): Tensor { return scalar("mul", [this.sign(), this.abs().floor()]); }
-  sqrt(): Tensor { return scalar("sqrt", [this]); }
-  rsqrt(): Tensor { return scalar("rsqrt", [this]); }
-  square(): Tensor { return scalar("mul", [this, this]); }
-  exp(): Tensor { return scalar("exp", [this]); }
-  expm1(): Tensor { return scalar("expm1", [this]); }
-  log(): Tensor { return scalar("log", [this]); }
-  log1p(): Tensor { return scalar("log1p", [this]); }
-  sin(): Tensor { return scalar("sin", [this]); }
-  cos(): Tensor { return scalar("cos", [this]); }
-  tanh(): Tensor { return scalar("tanh", [this]); }
-  erf(): Tensor { return scalar("erf", [this]); }
-  sigmoid(): Tensor { return scalar("sigmoid", [this]); }
-  eq(other: Operand): Tensor { return scalar("eq", [this, other]); }
-  ne(other: Operand): Tensor { return scalar("ne", [this, other]); }
-  lt(other: Operand): Tensor { return scalar("lt", [this, other]); }
-  le(other: Operand): Tensor { return scalar("le", [this, other]); }
-  gt(other: Operand): Tensor { return scalar("gt", [this, other]); }
-  ge(other: Operand): Tensor { return scalar("ge", [this, other]); }
-  and(other: Operand): Tensor { return scalar("and", [this, other]); }
-  or(other: Operand): Tensor { return scalar("or", [this, other]); }
-  xor(other: Operand): Tensor { return scalar("xor", [this, other]); }
-  not(): Tensor { return scalar("not", [this]); }
+  trunc(): Tensor {
+    return scalar("mul", [this.sign(), this.abs().floor()]);
+  }
+  sqrt(): Tensor {
+    return scalar("sqrt", [this]);
+  }
+  rsqrt(): Tensor {
+    return scalar("rsqrt", [this]);
+  }
+  square(): Tensor {
+    return scalar("mul", [this, this]);
+  }
+  exp(): Tensor {
+    return scalar("exp", [this]);
+  }
+  expm1(): Tensor {
+    return scalar("expm1", [this]);
+  }
+  log(): Tensor {
+    return scalar("log", [this]);
+  }
+  log1p(): Tensor {
+    return scalar("log1p", [this]);
+  }
+  sin(): Tensor {
+    return scalar("sin", [this]);
+  }
+  cos(): Tensor {
+    return scalar("cos", [this]);
+  }
+  tanh(): Tensor {
+    return scalar("tanh", [this]);
+  }
+  erf(): Tensor {
+    return scalar("erf", [this]);
+  }
+  sigmoid(): Tensor {
+    return scalar("sigmoid", [this]);
+  }
+  eq(other: Operand): Tensor {
+    return scalar("eq", [this, other]);
+  }
+  ne(other: Operand): Tensor {
+    return scalar("ne", [this, other]);
+  }
+  lt(other: Operand): Tensor {
+    return scalar("lt", [this, other]);
+  }
+  le(other: Operand): Tensor {
+    return scalar("le", [this, other]);
+  }
+  gt(other: Operand): Tensor {
+    return scalar("gt", [this, other]);
+  }
+  ge(other: Operand): Tensor {
+    return scalar("ge", [this, other]);
+  }
+  and(other: Operand): Tensor {
+    return scalar("and", [this, other]);
+  }
+  or(other: Operand): Tensor {
+    return scalar("or", [this, other]);
+  }
+  xor(other: Operand): Tensor {
+    return scalar("xor", [this, other]);
+  }
+  not(): Tensor {
+    return scalar("not", [this]);
+  }
   /** Of a bool tensor: the elements of `yes` where it is true, of `no` elsewhere. At least one of them is a tensor. */
-  where(yes: Operand, no: Operand): Tensor { return scalar("select", [this, yes, no]); }
-  cast(dtype: DType): Tensor { return dtype === this.dtype ? this : scalar("cast", [this], dtype); }
+  where(yes: Operand, no: Operand): Tensor {
+    return scalar("select", [this, yes, no]);
+  }
+  cast(dtype: DType): Tensor {
+    return dtype === this.dtype ? this : scalar("cast", [this], dtype);
+  }
   /** The words of an f32 tensor as u32. */
-  bits(): Tensor { return scalar("bits", [this], "u32"); }
+  bits(): Tensor {
+    return scalar("bits", [this], "u32");
+  }
 
   // Reductions drop their axes unless `keepDims`.
-  sum(axes?: Axes, options: ReduceOptions = {}): Tensor { return sum({ x: this }, { axes: axesIn(axes, this.shape.length, "sum"), ...options }); }
-  prod(axes?: Axes, options: ReduceOptions = {}): Tensor { return prod({ x: this }, { axes: axesIn(axes, this.shape.length, "prod"), ...options }); }
-  max(axes?: Axes, options: ReduceOptions = {}): Tensor { return max({ x: this }, { axes: axesIn(axes, this.shape.length, "max"), ...options }); }
-  min(axes?: Axes, options: ReduceOptions = {}): Tensor { return min({ x: this }, { axes: axesIn(axes, this.shape.length, "min"), ...options }); }
+  sum(axes?: Axes, options: ReduceOptions = {}): Tensor {
+    return sum({ x: this }, { axes: axesIn(axes, this.shape.length, "sum"), ...options });
+  }
+  prod(axes?: Axes, options: ReduceOptions = {}): Tensor {
+    return prod({ x: this }, { axes: axesIn(axes, this.shape.length, "prod"), ...options });
+  }
+  max(axes?: Axes, options: ReduceOptions = {}): Tensor {
+    return max({ x: this }, { axes: axesIn(axes, this.shape.length, "max"), ...options });
+  }
+  min(axes?: Axes, options: ReduceOptions = {}): Tensor {
+    return min({ x: this }, { axes: axesIn(axes, this.shape.length, "min"), ...options });
+  }
   mean(axes?: Axes, options: ReduceOptions = {}): Tensor {
     const list = axesIn(axes, this.shape.length, "mean");
     return this.sum(list, options).div(list.reduce((n, axis) => n * this.shape[axis]!, 1));
@@ -201,10 +293,16 @@ export class Tensor {
   all(axes?: Axes, options: ReduceOptions = {}): Tensor {
     return (this.dtype === "bool" ? this : this.ne(0)).cast("i32").min(axes, options).ne(0);
   }
-  argmax(axis: number, options: ReduceOptions = {}): Tensor { return argmax({ x: this }, { axis, ...options }); }
-  argmin(axis: number, options: ReduceOptions = {}): Tensor { return argmin({ x: this }, { axis, ...options }); }
+  argmax(axis: number, options: ReduceOptions = {}): Tensor {
+    return argmax({ x: this }, { axis, ...options });
+  }
+  argmin(axis: number, options: ReduceOptions = {}): Tensor {
+    return argmin({ x: this }, { axis, ...options });
+  }
 
-  matmul(other: TensorLike): Tensor { return matmul({ a: this, b: other }); }
+  matmul(other: TensorLike): Tensor {
+    return matmul({ a: this, b: other });
+  }
 
   // Views.
   /** One extent may be -1: what is left. */
@@ -212,13 +310,17 @@ export class Tensor {
     const known = shape.reduce((n, extent) => (extent === -1 ? n : n * extent), 1);
     return reshape({ x: this }, { shape: shape.map((extent) => (extent === -1 ? this.size / known : extent)) });
   }
-  permute(order: readonly number[]): Tensor { return permute({ x: this }, { order }); }
+  permute(order: readonly number[]): Tensor {
+    return permute({ x: this }, { order });
+  }
   transpose(a = -1, b = -2): Tensor {
     const rank = this.shape.length;
     const [i, j] = [axisIn(a, rank, "transpose"), axisIn(b, rank, "transpose")];
     return this.permute(this.shape.map((_, axis) => (axis === i ? j : axis === j ? i : axis)));
   }
-  expand(shape: Shape): Tensor { return expand({ x: this }, { shape }); }
+  expand(shape: Shape): Tensor {
+    return expand({ x: this }, { shape });
+  }
   unsqueeze(axis: number): Tensor {
     const at = axisIn(axis, this.shape.length + 1, "unsqueeze");
     return this.reshape([...this.shape.slice(0, at), 1, ...this.shape.slice(at)]);
@@ -230,7 +332,9 @@ export class Tensor {
     if (this.shape[at] !== 1) throw new ShapeError(`squeeze: axis ${axis} of ${show(this.shape)} has extent ${this.shape[at]}, not 1.`);
     return this.reshape(this.shape.filter((_, i) => i !== at));
   }
-  slice(axis: number, start: number, end: number, step = 1): Tensor { return slice({ x: this }, { axis, start, end, step }); }
+  slice(axis: number, start: number, end: number, step = 1): Tensor {
+    return slice({ x: this }, { axis, start, end, step });
+  }
   /** Equal parts along an axis, or parts of the given extents. */
   split(axis: number, parts: number | readonly number[]): Tensor[] {
     const extent = this.shape[axisIn(axis, this.shape.length, "split")]!;
@@ -240,29 +344,62 @@ export class Tensor {
     let start = 0;
     return extents.map((n) => this.slice(axis, start, (start += n)));
   }
-  flip(axis: number): Tensor { return flip({ x: this }, { axis }); }
+  flip(axis: number): Tensor {
+    return flip({ x: this }, { axis });
+  }
 
   // Copies.
-  copy(): Tensor { return copy({ x: this }); }
-  static concat(xs: readonly TensorLike[], axis: number): Tensor { return concat({ xs }, { axis }); }
-  static stack(xs: readonly Tensor[], axis = 0): Tensor { return concat({ xs: xs.map((x) => x.unsqueeze(axis)) }, { axis }); }
-  concatWith(other: TensorLike, axis: number): Tensor { return concat({ xs: [this, other] }, { axis }); }
+  copy(): Tensor {
+    return copy({ x: this });
+  }
+  static concat(xs: readonly TensorLike[], axis: number): Tensor {
+    return concat({ xs }, { axis });
+  }
+  static stack(xs: readonly Tensor[], axis = 0): Tensor {
+    return concat({ xs: xs.map((x) => x.unsqueeze(axis)) }, { axis });
+  }
+  concatWith(other: TensorLike, axis: number): Tensor {
+    return concat({ xs: [this, other] }, { axis });
+  }
   /** Adds `value` around: [before, after] for each axis. */
   pad(around: readonly (readonly [number, number])[], value = 0): Tensor {
-    if (around.length !== this.shape.length) throw new ShapeError(`pad: needs a pair for each axis of ${show(this.shape)}, got ${around.length}.`);
+    if (around.length !== this.shape.length)
+      throw new ShapeError(`pad: needs a pair for each axis of ${show(this.shape)}, got ${around.length}.`);
     const shape = this.shape.map((n, i) => n + around[i]![0] + around[i]![1]);
     return embed({ x: this }, { shape, offsets: around.map(([before]) => before), steps: this.shape.map(() => 1), value });
   }
-  take(indices: TensorLike, axis = 0): Tensor { return take({ x: this, indices }, { axis }); }
-  putAdd(indices: TensorLike, axis: number, extent: number): Tensor { return putAdd({ x: this, indices }, { axis, extent }); }
-  gather(indices: TensorLike, axis: number): Tensor { return gather({ x: this, indices }, { axis }); }
-  scatterAdd(indices: TensorLike, axis: number, extent: number): Tensor { return scatterAdd({ x: this, indices }, { axis, extent }); }
-  cumsum(axis: number, options: { exclusive?: boolean; reverse?: boolean } = {}): Tensor { return cumsum({ x: this }, { axis, ...options }); }
-  cumprod(axis: number, options: { exclusive?: boolean; reverse?: boolean } = {}): Tensor { return cumprod({ x: this }, { axis, ...options }); }
-  cummax(axis: number): Tensor { return cummax({ x: this }, { axis }); }
-  sort(options: { descending?: boolean } = {}): { readonly values: Tensor; readonly indices: Tensor } { return sort({ x: this }, options); }
-  topK(k: number): { readonly values: Tensor; readonly indices: Tensor } { return topK({ x: this }, { k }); }
+  take(indices: TensorLike, axis = 0): Tensor {
+    return take({ x: this, indices }, { axis });
+  }
+  putAdd(indices: TensorLike, axis: number, extent: number): Tensor {
+    return putAdd({ x: this, indices }, { axis, extent });
+  }
+  gather(indices: TensorLike, axis: number): Tensor {
+    return gather({ x: this, indices }, { axis });
+  }
+  scatterAdd(indices: TensorLike, axis: number, extent: number): Tensor {
+    return scatterAdd({ x: this, indices }, { axis, extent });
+  }
+  cumsum(axis: number, options: { exclusive?: boolean; reverse?: boolean } = {}): Tensor {
+    return cumsum({ x: this }, { axis, ...options });
+  }
+  cumprod(axis: number, options: { exclusive?: boolean; reverse?: boolean } = {}): Tensor {
+    return cumprod({ x: this }, { axis, ...options });
+  }
+  cummax(axis: number): Tensor {
+    return cummax({ x: this }, { axis });
+  }
+  sort(options: { descending?: boolean } = {}): { readonly values: Tensor; readonly indices: Tensor } {
+    return sort({ x: this }, options);
+  }
+  topK(k: number): { readonly values: Tensor; readonly indices: Tensor } {
+    return topK({ x: this }, { k });
+  }
 
-  zerosLike(): Tensor { return zerosLike(this); }
-  onesLike(): Tensor { return onesLike(this); }
+  zerosLike(): Tensor {
+    return zerosLike(this);
+  }
+  onesLike(): Tensor {
+    return onesLike(this);
+  }
 }

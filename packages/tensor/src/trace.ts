@@ -32,12 +32,22 @@ export function fingerprint(trace: Trace, outside: (buffer: Buffer) => string): 
   };
   const bind = ({ name, buffer, offset }: Bind) => `${name}=${nameOf(buffer)}${offset ? `+${offset}` : ""}`;
   return trace.applications.map(({ kernel, attrs, specs, outputs, wants, reads, writes }) =>
-    [kernel.name, plain(attrs), plain(specs), plain(outputs), [...wants].join(), reads.map(bind).join(" "), writes.map(bind).join(" ")].join(" | "),
+    [
+      kernel.name,
+      plain(attrs),
+      plain(specs),
+      plain(outputs),
+      [...wants].join(),
+      reads.map(bind).join(" "),
+      writes.map(bind).join(" "),
+    ].join(" | "),
   );
 }
 
 const plain = (value: PerName<unknown>): string =>
-  JSON.stringify(value, (_, item) => (typeof item === "number" && !Number.isFinite(item) ? String(item) : typeof item === "function" ? `function ${item.name}` : item));
+  JSON.stringify(value, (_, item) =>
+    typeof item === "number" && !Number.isFinite(item) ? String(item) : typeof item === "function" ? `function ${item.name}` : item,
+  );
 
 /** Numbers for memory from outside the trace, stable over the traces of one step. */
 export function outsideNames(): (buffer: Buffer) => string {

@@ -5,7 +5,12 @@ import { materialize } from "./pointwise.ts";
 import { checkedPlacement, Value } from "./value.ts";
 
 /** The output of a view: the input's memory seen otherwise; a contiguous copy of it where no strides can say it. */
-export function viewOf(contract: Contract, inputs: Readonly<Record<string, Bound>>, attrs: Readonly<Record<string, unknown>>, specs: Readonly<Record<string, unknown>>): Record<string, Value> {
+export function viewOf(
+  contract: Contract,
+  inputs: Readonly<Record<string, Bound>>,
+  attrs: Readonly<Record<string, unknown>>,
+  specs: Readonly<Record<string, unknown>>,
+): Record<string, Value> {
   const [name] = Object.keys(contract.outputs) as [string];
   const spec = specs[name] as Spec;
   const source = materialize(Object.values(inputs)[0] as Value);

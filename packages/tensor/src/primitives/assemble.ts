@@ -17,7 +17,10 @@ export const concat = defineOp({
     for (const [i, x] of xs.entries()) {
       if (x.dtype !== first.dtype) throw new DTypeError(`concat: tensor ${i} is ${x.dtype}, tensor 0 ${first.dtype}. Cast one.`);
       const fits = x.shape.length === first.shape.length && x.shape.every((n, j) => j === at || n === first.shape[j]);
-      if (!fits) throw new ShapeError(`concat: tensor ${i} has shape ${show(x.shape)}, which differs from ${show(first.shape)} beyond axis ${axis}.`);
+      if (!fits)
+        throw new ShapeError(
+          `concat: tensor ${i} has shape ${show(x.shape)}, which differs from ${show(first.shape)} beyond axis ${axis}.`,
+        );
       extent += x.shape[at]!;
     }
     return { y: { shape: first.shape.map((n, i) => (i === at ? extent : n)), dtype: first.dtype } };

@@ -55,7 +55,9 @@ function check(x: Spec, weight: Spec, groups: number): void {
     throw new DTypeError(`convolution: x and weight must be one floating point dtype, got ${x.dtype} and ${weight.dtype}.`);
   const rank = x.shape.length;
   if (rank < 3 || rank > 4 || weight.shape.length !== rank)
-    throw new ShapeError(`convolution: x must be [batch, channels, ...space] with one or two spatial axes and weight of equal rank, got ${show(x.shape)} and ${show(weight.shape)}.`);
+    throw new ShapeError(
+      `convolution: x must be [batch, channels, ...space] with one or two spatial axes and weight of equal rank, got ${show(x.shape)} and ${show(weight.shape)}.`,
+    );
   const [inputs, outputs] = [x.shape[1]!, weight.shape[0]!];
   if (inputs % groups !== 0 || outputs % groups !== 0 || weight.shape[1] !== inputs / groups)
     throw new ShapeError(
@@ -81,7 +83,10 @@ function inputGradient(g: Tensor, weight: Tensor, xShape: Shape, attrs: Convolut
     const spreadG = (g.shape[i + 2]! - 1) * (attrs.stride[i] ?? 1) + 1;
     return [low, (xShape[i + 2]! - 1) * (attrs.inputDilation[i] ?? 1) + span + 1 - spreadG - low];
   });
-  return convolution({ x: g, weight: flipped }, { stride: attrs.inputDilation, padding, dilation: attrs.dilation, inputDilation: attrs.stride, groups });
+  return convolution(
+    { x: g, weight: flipped },
+    { stride: attrs.inputDilation, padding, dilation: attrs.dilation, inputDilation: attrs.stride, groups },
+  );
 }
 
 /** The adjoint in the weight: a convolution over the batch, with the upstream gradient as its kernel. */
@@ -100,6 +105,9 @@ function weightGradient(g: Tensor, x: Tensor, weightShape: Shape, attrs: Convolu
     const span = (g.shape[i + 2]! - 1) * (attrs.stride[i] ?? 1) + 1;
     return [low, (weightShape[i + 2]! - 1) * (attrs.dilation[i] ?? 1) + span - spread - low];
   });
-  const made = convolution({ x: moved, weight: kernel }, { stride: attrs.dilation, padding, dilation: attrs.stride, inputDilation: attrs.inputDilation, groups });
+  const made = convolution(
+    { x: moved, weight: kernel },
+    { stride: attrs.dilation, padding, dilation: attrs.stride, inputDilation: attrs.inputDilation, groups },
+  );
   return made.permute([1, 0, ...axes.map((i) => i + 2)]);
 }

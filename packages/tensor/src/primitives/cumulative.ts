@@ -44,7 +44,14 @@ export const cumprod = defineOp({
     const row = arange(n, { device: x.device }).reshape([n, 1]);
     const column = arange(n, { device: x.device });
     const eye = row.eq(column);
-    const grid = eye.where(x.onesLike().permute(order).unsqueeze(-2).expand([...moved.shape.slice(0, -1), n, n]), moved.unsqueeze(-2).expand([...moved.shape.slice(0, -1), n, n]));
+    const grid = eye.where(
+      x
+        .onesLike()
+        .permute(order)
+        .unsqueeze(-2)
+        .expand([...moved.shape.slice(0, -1), n, n]),
+      moved.unsqueeze(-2).expand([...moved.shape.slice(0, -1), n, n]),
+    );
     const products = cumprod({ x: grid }, { axis: -1, reverse, exclusive });
     const inWindow = reverse ? (exclusive ? row.gt(column) : row.ge(column)) : exclusive ? row.lt(column) : row.le(column);
     const g = upstream.y!.permute(order).unsqueeze(-2).expand(products.shape);

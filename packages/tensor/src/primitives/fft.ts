@@ -16,7 +16,8 @@ export const fft = defineOp({
   outputs: { re: out(), im: out() },
   infer: ({ re, im }) => {
     axisIn(-1, re.shape.length, "fft");
-    if (re.dtype !== im.dtype || dtypes[re.dtype].kind !== "float") throw new DTypeError(`fft: re and im must be one floating point dtype, got ${re.dtype} and ${im.dtype}.`);
+    if (re.dtype !== im.dtype || dtypes[re.dtype].kind !== "float")
+      throw new DTypeError(`fft: re and im must be one floating point dtype, got ${re.dtype} and ${im.dtype}.`);
     if (!sameShape(re.shape, im.shape)) throw new ShapeError(`fft: re ${show(re.shape)} and im ${show(im.shape)} must have one shape.`);
     return { re, im };
   },

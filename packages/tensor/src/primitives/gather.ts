@@ -22,7 +22,9 @@ export const take = defineOp({
     return { y: { shape: [...x.shape.slice(0, at), ...indices.shape, ...x.shape.slice(at + 1)], dtype: x.dtype } };
   },
   saves: ["indices"],
-  grad: ({ saved: { indices }, specs: { x }, attrs: { axis }, upstream }) => ({ x: upstream.y!.putAdd(indices, axis, x.shape[axisIn(axis, x.shape.length, "take")]!) }),
+  grad: ({ saved: { indices }, specs: { x }, attrs: { axis }, upstream }) => ({
+    x: upstream.y!.putAdd(indices, axis, x.shape[axisIn(axis, x.shape.length, "take")]!),
+  }),
 });
 
 /** The transpose of `take`: sums slices into a tensor of zeros whose axis has `extent` elements; slices of one index are added in order. */
@@ -76,7 +78,8 @@ export const scatterAdd = defineOp({
   outputs: { y: out() },
   infer: ({ x, indices }, { axis, extent }) => {
     checkIndices("scatterAdd", indices);
-    if (!sameShape(x.shape, indices.shape)) throw new ShapeError(`scatterAdd: x ${show(x.shape)} and indices ${show(indices.shape)} must have one shape.`);
+    if (!sameShape(x.shape, indices.shape))
+      throw new ShapeError(`scatterAdd: x ${show(x.shape)} and indices ${show(indices.shape)} must have one shape.`);
     const at = axisIn(axis, x.shape.length, "scatterAdd");
     return { y: { shape: x.shape.map((n, i) => (i === at ? extent : n)), dtype: x.dtype } };
   },

@@ -50,7 +50,10 @@ export const permute = asView(
       return { x: upstream.y!.permute(back) };
     },
   }),
-  (shape, strides, { order }) => ({ offset: 0, strides: (order as number[]).map((axis) => strides[axis < 0 ? axis + shape.length : axis]!) }),
+  (shape, strides, { order }) => ({
+    offset: 0,
+    strides: (order as number[]).map((axis) => strides[axis < 0 ? axis + shape.length : axis]!),
+  }),
 );
 
 /** Repeats along axes of extent 1 (and new leading ones) without copying: NumPy's broadcast_to. */
@@ -83,7 +86,9 @@ export const slice = asView(
       const extent = x.shape[at]!;
       const whole = [start, end, step].every(Number.isInteger);
       if (!whole || step < 1 || start < 0 || end < start || end > extent)
-        throw new ShapeError(`slice: needs 0 <= start <= end <= ${extent} and step >= 1 along axis ${axis} of ${show(x.shape)}, got start ${start}, end ${end}, step ${step}.`);
+        throw new ShapeError(
+          `slice: needs 0 <= start <= end <= ${extent} and step >= 1 along axis ${axis} of ${show(x.shape)}, got start ${start}, end ${end}, step ${step}.`,
+        );
       return { y: { shape: x.shape.map((n, i) => (i === at ? Math.ceil((end - start) / step) : n)), dtype: x.dtype } };
     },
     grad: ({ specs, attrs: { axis, start, step }, upstream }) => {
@@ -99,7 +104,6 @@ export const slice = asView(
     return { offset: start * strides[at]!, strides: strides.map((stride, i) => (i === at ? stride * step : stride)) };
   },
 );
-
 
 /** The elements of one axis in the opposite order. */
 export const flip = asView(

@@ -12,7 +12,8 @@ const attrs = { axes: required<readonly number[]>(), keepDims: false };
 function inferReduced(who: string, x: Spec, { axes, keepDims }: ReduceAttrs, emptyIsError = false): Spec {
   const at = axesIn(axes, x.shape.length, who);
   if (x.dtype === "bool") throw new DTypeError(`${who}: takes numbers, got bool. Write .cast("i32") first.`);
-  if (emptyIsError && at.some((axis) => x.shape[axis] === 0)) throw new ShapeError(`${who}: axis of extent 0 in ${show(x.shape)} has no ${who}.`);
+  if (emptyIsError && at.some((axis) => x.shape[axis] === 0))
+    throw new ShapeError(`${who}: axis of extent 0 in ${show(x.shape)} has no ${who}.`);
   return { shape: reducedShape(x.shape, at, keepDims), dtype: x.dtype };
 }
 
@@ -48,7 +49,12 @@ export const prod = defineOp({
     const flat = moved.reshape([...kept.map((axis) => specs.x.shape[axis]!), axes.reduce((n, axis) => n * specs.x.shape[axis]!, 1)]);
     const others = flat.cumprod(-1, { exclusive: true }).mul(flat.cumprod(-1, { exclusive: true, reverse: true }));
     const back = order.map((_, i) => order.indexOf(i));
-    return { x: others.reshape(moved.shape).permute(back).mul(restore(upstream.y!, specs.x.shape, attrs)) };
+    return {
+      x: others
+        .reshape(moved.shape)
+        .permute(back)
+        .mul(restore(upstream.y!, specs.x.shape, attrs)),
+    };
   },
 });
 
@@ -94,4 +100,3 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   const axes = x.shape.flatMap((n, axis) => (axis < lead || (shape[axis - lead] === 1 && n !== 1) ? [axis] : []));
   return axes.length === 0 ? x.reshape(shape) : sum({ x }, { axes }).reshape(shape);
 }
-

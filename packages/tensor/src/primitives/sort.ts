@@ -30,7 +30,8 @@ export const topK = defineOp({
   infer: ({ x }, { k }) => {
     refuseBool("topK", x);
     const extent = x.shape[axisIn(-1, x.shape.length, "topK")]!;
-    if (!Number.isInteger(k) || k < 0 || k > extent) throw new ShapeError(`topK: k must be from 0 to ${extent} for ${show(x.shape)}, got ${k}.`);
+    if (!Number.isInteger(k) || k < 0 || k > extent)
+      throw new ShapeError(`topK: k must be from 0 to ${extent} for ${show(x.shape)}, got ${k}.`);
     const shape = [...x.shape.slice(0, -1), k];
     return { values: { shape, dtype: x.dtype }, indices: { shape, dtype: "i32" } };
   },

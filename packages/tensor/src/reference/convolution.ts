@@ -12,9 +12,17 @@ export function convolve(x: Dense, weight: Dense, attrs: ConvolutionAttrs, y: re
     const group = Math.floor(output! / outputsPerGroup);
     let sum = 0;
     forEachIndex(kernel, ([channel, ...offset]) => {
-      const at = offset.map((k, i) => locate(space[i]! * (attrs.stride[i] ?? 1) + k * (attrs.dilation[i] ?? 1) - (attrs.padding[i]?.[0] ?? 0), attrs.inputDilation[i] ?? 1, x.shape[i + 2]!));
+      const at = offset.map((k, i) =>
+        locate(
+          space[i]! * (attrs.stride[i] ?? 1) + k * (attrs.dilation[i] ?? 1) - (attrs.padding[i]?.[0] ?? 0),
+          attrs.inputDilation[i] ?? 1,
+          x.shape[i + 2]!,
+        ),
+      );
       if (at.includes(-1)) return;
-      sum += x.data[positionOf(x.shape, [batch!, group * perGroup + channel!, ...at])]! * weight.data[positionOf(weight.shape, [output!, channel!, ...offset])]!;
+      sum +=
+        x.data[positionOf(x.shape, [batch!, group * perGroup + channel!, ...at])]! *
+        weight.data[positionOf(weight.shape, [output!, channel!, ...offset])]!;
     });
     out[position] = sum;
   });

@@ -11,7 +11,8 @@ export interface ReferenceLaunch {
 }
 
 const all: readonly DType[] = ["f64", "f32", "f16", "bf16", "i32", "u32", "u8", "bool"];
-const bytesOf = ({ storage, offset, bytes }: Binding): Uint8Array => new Uint8Array(storage as ArrayBuffer, offset, Math.min(bytes, (storage as ArrayBuffer).byteLength - offset));
+const bytesOf = ({ storage, offset, bytes }: Binding): Uint8Array =>
+  new Uint8Array(storage as ArrayBuffer, offset, Math.min(bytes, (storage as ArrayBuffer).byteLength - offset));
 
 function execute({ launches, bindings }: BoundStep): void {
   const memory = Object.fromEntries(Object.entries(bindings).map(([name, binding]) => [name, bytesOf(binding)]));

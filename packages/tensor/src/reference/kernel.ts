@@ -37,7 +37,8 @@ function execute(
       Array.isArray(spec) ? spec.map((one, i) => dense(one, memory[`${name}.${i}`]!)) : spec && dense(spec as LayoutSpec, memory[name]!),
     ]),
   );
-  for (const [name, data] of Object.entries(compute(inputs, attrs, outputs))) memory[name]!.set(encode(data, (outputs[name] as Spec).dtype));
+  for (const [name, data] of Object.entries(compute(inputs, attrs, outputs)))
+    memory[name]!.set(encode(data, (outputs[name] as Spec).dtype));
 }
 
 /** The elements that a layout names, in row-major order. */

@@ -17,12 +17,19 @@ import { convolve } from "./convolution.ts";
 const clamp = (index: number, extent: number) => Math.min(extent - 1, Math.max(0, index));
 
 function reduceWith(initial: number, step: (sum: number, value: number) => number) {
-  return ({ x }: Readonly<Record<string, Dense>>, { axes }: { axes: readonly number[] }, { y }: Readonly<Record<string, { shape: readonly number[] }>>) => {
+  return (
+    { x }: Readonly<Record<string, Dense>>,
+    { axes }: { axes: readonly number[] },
+    { y }: Readonly<Record<string, { shape: readonly number[] }>>,
+  ) => {
     const at = axesIn(axes, x!.shape.length, "reduce");
     const out = new Float64Array(sizeOf(y!.shape)).fill(initial);
     const kept = x!.shape.map((extent, axis) => (at.includes(axis) ? 1 : extent));
     forEachIndex(x!.shape, (index, position) => {
-      const to = positionOf(kept, index.map((i, axis) => (at.includes(axis) ? 0 : i)));
+      const to = positionOf(
+        kept,
+        index.map((i, axis) => (at.includes(axis) ? 0 : i)),
+      );
       out[to] = step(out[to]!, x!.data[position]!);
     });
     return { y: out };
@@ -30,14 +37,25 @@ function reduceWith(initial: number, step: (sum: number, value: number) => numbe
 }
 
 function extremumAt(better: (candidate: number, best: number) => boolean) {
-  return ({ x }: Readonly<Record<string, Dense>>, { axis }: { axis: number }, { y }: Readonly<Record<string, { shape: readonly number[] }>>) => {
+  return (
+    { x }: Readonly<Record<string, Dense>>,
+    { axis }: { axis: number },
+    { y }: Readonly<Record<string, { shape: readonly number[] }>>,
+  ) => {
     const at = axisIn(axis, x!.shape.length, "argmax");
     const out = new Float64Array(sizeOf(y!.shape));
     const kept = x!.shape.map((extent, i) => (i === at ? 1 : extent));
     forEachIndex(kept, (index, position) => {
       let best = 0;
-      const value = (i: number) => x!.data[positionOf(x!.shape, index.map((n, a) => (a === at ? i : n)))]!;
-      for (let i = 1; i < x!.shape[at]!; i++) if (better(value(i), value(best)) || (Number.isNaN(value(i)) && !Number.isNaN(value(best)))) best = i;
+      const value = (i: number) =>
+        x!.data[
+          positionOf(
+            x!.shape,
+            index.map((n, a) => (a === at ? i : n)),
+          )
+        ]!;
+      for (let i = 1; i < x!.shape[at]!; i++)
+        if (better(value(i), value(best)) || (Number.isNaN(value(i)) && !Number.isNaN(value(best)))) best = i;
       out[position] = best;
     });
     return { y: out };
@@ -50,15 +68,21 @@ function running(initial: number, step: (sum: number, value: number) => number) 
     const at = axisIn(attrs.axis, x!.shape.length, "cumulative");
     const out = new Float64Array(x!.data.length);
     const extent = x!.shape[at]!;
-    forEachIndex(x!.shape.map((n, i) => (i === at ? Math.min(n, 1) : n)), (index) => {
-      let sum = initial;
-      for (let i = 0; i < extent; i++) {
-        const position = positionOf(x!.shape, index.map((n, a) => (a === at ? (attrs.reverse ? extent - 1 - i : i) : n)));
-        const next = step(sum, x!.data[position]!);
-        out[position] = attrs.exclusive ? sum : next;
-        sum = next;
-      }
-    });
+    forEachIndex(
+      x!.shape.map((n, i) => (i === at ? Math.min(n, 1) : n)),
+      (index) => {
+        let sum = initial;
+        for (let i = 0; i < extent; i++) {
+          const position = positionOf(
+            x!.shape,
+            index.map((n, a) => (a === at ? (attrs.reverse ? extent - 1 - i : i) : n)),
+          );
+          const next = step(sum, x!.data[position]!);
+          out[position] = attrs.exclusive ? sum : next;
+          sum = next;
+        }
+      },
+    );
     return { y: out };
   };
 }
@@ -145,16 +169,33 @@ export const referenceKernels = (): Kernel[] => [
   referenceKernel(embed, ({ x }, { shape, offsets, steps, value }) => {
     const out = new Float64Array(sizeOf(shape)).fill(value);
     forEachIndex(x!.shape, (index, position) => {
-      out[positionOf(shape, index.map((i, axis) => offsets[axis]! + i * steps[axis]!))] = x!.data[position]!;
+      out[
+        positionOf(
+          shape,
+          index.map((i, axis) => offsets[axis]! + i * steps[axis]!),
+        )
+      ] = x!.data[position]!;
     });
     return { y: out };
   }),
-  referenceKernel(sum, reduceWith(0, (a, b) => a + b)),
-  referenceKernel(prod, reduceWith(1, (a, b) => a * b)),
+  referenceKernel(
+    sum,
+    reduceWith(0, (a, b) => a + b),
+  ),
+  referenceKernel(
+    prod,
+    reduceWith(1, (a, b) => a * b),
+  ),
   referenceKernel(max, reduceWith(Number.NEGATIVE_INFINITY, Math.max)),
   referenceKernel(min, reduceWith(Number.POSITIVE_INFINITY, Math.min)),
-  referenceKernel(argmax, extremumAt((a, b) => a > b)),
-  referenceKernel(argmin, extremumAt((a, b) => a < b)),
+  referenceKernel(
+    argmax,
+    extremumAt((a, b) => a > b),
+  ),
+  referenceKernel(
+    argmin,
+    extremumAt((a, b) => a < b),
+  ),
   referenceKernel(matmul, (inputs, _, { y }) => ({ y: multiply(inputs, y!.shape) })),
   referenceKernel(take, ({ x, indices }, { axis }, { y }) => {
     const at = axisIn(axis, x!.shape.length, "take");
@@ -188,8 +229,14 @@ export const referenceKernels = (): Kernel[] => [
     });
     return { y: out };
   }),
-  referenceKernel(cumsum, running(0, (a, b) => a + b)),
-  referenceKernel(cumprod, running(1, (a, b) => a * b)),
+  referenceKernel(
+    cumsum,
+    running(0, (a, b) => a + b),
+  ),
+  referenceKernel(
+    cumprod,
+    running(1, (a, b) => a * b),
+  ),
   referenceKernel(cummax, running(Number.NEGATIVE_INFINITY, Math.max)),
   referenceKernel(sort, (inputs, { descending }) => sortRows(inputs, inputs.x!.shape.at(-1)!, descending)),
   referenceKernel(topK, (inputs, { k }) => sortRows(inputs, k, true)),

@@ -1,0 +1,56 @@
+import { aux, defineOp, maybe, one, out, ShapeError, show, type Tensor, valueAndGrad } from "@x/tensor";
+import { type Activation, activations } from "./activations.ts";
+import { expectDType, expectFloat } from "./expect.ts";
+
+/** All leading axes as one: [..., n] -> [rows, n]. */
+const rows = (x: Tensor): Tensor => x.reshape([-1, x.shape.at(-1)!]);
+
+/**
+ * activation(x W^T + bias) + residual in one launch. x [..., inputs], weight [outputs, inputs], bias [outputs] -> [..., outputs]. The pre-activation is kept
+ * only where a gradient reads it.
+ */
+export const linear = defineOp({
+  name: "linear",
+  inputs: { x: one(), weight: one(), bias: maybe(), residual: maybe() },
+  attrs: { activation: "none" as Activation },
+  outputs: { y: out(), pre: aux() },
+  infer: ({ x, weight, bias, residual }) => {
+    expectFloat("linear", "x", x);
+    expectDType("linear", "weight", weight, x);
+    const inputs = x.shape.at(-1);
+    if (weight.shape.length !== 2 || weight.shape[1] !== inputs)
+      throw new ShapeError(`linear: weight must be [outputs, ${inputs}] to match x ${show(x.shape)}, got ${show(weight.shape)}.`);
+    const shape = [...x.shape.slice(0, -1), weight.shape[0]!];
+    if (bias && (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0]))
+      throw new ShapeError(`linear: bias must be [${weight.shape[0]}] to match weight ${show(weight.shape)}, got ${show(bias.shape)}.`);
+    if (residual && show(residual.shape) !== show(shape))
+      throw new ShapeError(`linear: residual must be ${show(shape)} like the result, got ${show(residual.shape)}.`);
+    return { y: { shape, dtype: x.dtype }, pre: { shape, dtype: x.dtype } };
+  },
+  reference: ({ x, weight, bias, residual }, { activation }) => {
+    const product = rows(x)
+      .matmul(weight.transpose())
+      .reshape([...x.shape.slice(0, -1), weight.shape[0]!]);
+    const pre = bias ? product.add(bias) : product;
+    const y = activations[activation](pre);
+    return { y: residual ? y.add(residual) : y, pre };
+  },
+  saves: ["x", "weight", "pre"],
+  grad: ({ saved: { x, weight, pre }, attrs: { activation }, upstream, needs }) => {
+    const dy = upstream.y;
+    const through = dy && (activation === "none" ? dy : derivative(activation, pre, dy));
+    const dpre = through && upstream.pre ? through.add(upstream.pre) : (through ?? upstream.pre)!;
+    const flat = rows(dpre);
+    return {
+      x: needs("x") ? flat.matmul(weight).reshape(x.shape) : undefined,
+      weight: needs("weight") ? flat.transpose().matmul(rows(x)) : undefined,
+      bias: needs("bias") ? flat.sum(0) : undefined,
+      residual: needs("residual") ? dy : undefined,
+    };
+  },
+});
+
+/** dy times the activation's slope at `pre`, as its own contract defines it. */
+function derivative(activation: Activation, pre: Tensor, dy: Tensor): Tensor {
+  return valueAndGrad(() => activations[activation](pre).mul(dy).sum(), pre).gradients;
+}
