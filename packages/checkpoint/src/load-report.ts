@@ -1,4 +1,4 @@
-import type { DType } from "./dtype.ts";
+import type { DType } from "@x/tensor";
 import { nearest } from "./nearest.ts";
 
 /** What a load did, or would have done; every list is complete. Names are ours, but for `unused` and `dropped`. */

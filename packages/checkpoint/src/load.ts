@@ -1,4 +1,4 @@
-import type { DType, HostArray } from "./dtype.ts";
+import type { DType, HostArray } from "@x/tensor";
 import { CheckpointError, show } from "./errors.ts";
 import { describe, emptyReport, formatReport, isExact, type LoadReport, suggest } from "./load-report.ts";
 import { shapesToOurs, toOurs } from "./names/apply.ts";

@@ -1,4 +1,4 @@
-import type { DType, HostArray } from "./dtype.ts";
+import type { DType, HostArray } from "@x/tensor";
 import type { ConvertOptions } from "./safetensors/decode.ts";
 import type { TensorInfo } from "./safetensors/header.ts";
 

@@ -1,6 +1,8 @@
 import { fork } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { fileURLToPath } from "node:url";
+import { build } from "vite";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type FileSystem, openTraining, saveTraining, type TrainingState } from "../src/index.ts";
 import { localFiles } from "../src/platform.node.ts";
@@ -20,7 +22,7 @@ const stateAt = (step: number, score?: number): TrainingState => ({
   json: { position: [step, 2], device: "wasm" },
   ...(score !== undefined && { score }),
 });
-const steps = async () => (await readdir(directory)).filter((name) => name !== "latest").sort();
+const steps = async () => (await readdir(directory)).filter((name) => name !== "latest" && name !== "program").sort();
 const never = { warn: (message: string) => expect.fail(message) };
 
 test("what is saved is opened, bit for bit", async () => {
@@ -124,18 +126,40 @@ test.each(["ENOSPC", "EROFS", "EACCES"])("%s at any call leaves a whole checkpoi
   }
 });
 
+/** The saving program as one file of JavaScript, so that a child process starts at once on any Node. */
+async function bundle(): Promise<string> {
+  const outDir = `${directory}/program`;
+  const conditions = ["@x/source"];
+  await build({
+    configFile: false,
+    logLevel: "error",
+    resolve: { conditions },
+    ssr: { noExternal: true, resolve: { conditions, externalConditions: conditions } },
+    build: {
+      ssr: fileURLToPath(new URL("save-forever.ts", import.meta.url)),
+      outDir,
+      rollupOptions: { output: { entryFileNames: "save.mjs" } },
+    },
+  });
+  return `${outDir}/save.mjs`;
+}
+
 test("a kill at any moment leaves a whole checkpoint, and the next save tidies up", async () => {
   await saveTraining(directory, stateAt(0), never);
+  const program = await bundle();
   let last = 0;
   for (const delay of [0, 3, 7, 12, 20]) {
-    const child = fork(new URL("save-forever.ts", import.meta.url), [directory, String(last + 1)], {
-      execArgv: ["--import", "tsx", "--conditions=@x/source"],
+    const child = fork(program, [directory, String(last + 1)], {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
-    await new Promise((resolve) => child.once("message", resolve));
+    await new Promise((resolve, reject) => {
+      child.once("message", resolve);
+      child.once("exit", (code) => reject(new Error(`the saving process ended by itself with ${code}`)));
+    });
     await new Promise((resolve) => setTimeout(resolve, delay));
+    const exit = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGKILL");
-    await new Promise((resolve) => child.once("exit", resolve));
+    await exit;
     const opened = (await openTraining(directory, never))!;
     expect(opened.step).toBeGreaterThanOrEqual(last);
     last = opened.step;

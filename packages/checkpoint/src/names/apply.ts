@@ -1,4 +1,4 @@
-import type { HostArray } from "../dtype.ts";
+import type { HostArray } from "@x/tensor";
 import { CheckpointError } from "../errors.ts";
 import type { Move } from "./rename.ts";
 

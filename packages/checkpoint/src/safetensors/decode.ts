@@ -1,4 +1,4 @@
-import { type DType, dtypes, fromHalf, type HostArray } from "../dtype.ts";
+import { type DType, decode, dtypes, type HostArray } from "@x/tensor";
 import { CheckpointError } from "../errors.ts";
 import { fileDTypes } from "./dtypes.ts";
 
@@ -63,14 +63,16 @@ const viewOf = <T>(
 };
 
 /** Values of an 8- or 16-bit float, looked up by their bits; the table is made at first use. */
-function byTable(bits: 8 | 16, decode: (word: number) => number): Convert {
+function byTable(bits: 8 | 16, decodeAll: (words: Uint16Array) => Float32Array): Convert {
   let table: Float32Array | undefined;
   return (bytes, out, at) => {
-    table ??= Float32Array.from({ length: 2 ** bits }, (_, word) => decode(word));
+    table ??= decodeAll(Uint16Array.from({ length: 2 ** bits }, (_, word) => word));
     const source = bits === 8 ? bytes : words16(bytes);
     for (let i = 0; i < source.length; i++) out[at + i] = table[source[i]!]!;
   };
 }
+
+const halves = (words: Uint16Array): Float32Array => decode(new Uint8Array(words.buffer), "f16") as Float32Array;
 
 /** OCP E4M3 ("fn"): bias 7, no infinities, NaN where all bits but the sign are set. https://arxiv.org/abs/2209.05433 */
 export function fromE4M3(word: number): number {
@@ -105,11 +107,11 @@ const booleans: Convert = (bytes, out, at, who) => {
 const converters: Readonly<Record<string, Convert>> = {
   F64: (bytes, out, at) => out.set(viewOf(Float64Array, bytes), at),
   F32: (bytes, out, at) => out.set(viewOf(Float32Array, bytes), at),
-  F16: byTable(16, fromHalf),
+  F16: byTable(16, (words) => halves(words)),
   BF16: bfloats,
-  F8_E4M3: byTable(8, fromE4M3),
+  F8_E4M3: byTable(8, (words) => Float32Array.from(words, fromE4M3)),
   // E5M2 is the upper byte of a half.
-  F8_E5M2: byTable(8, (word) => fromHalf(word << 8)),
+  F8_E5M2: byTable(8, (words) => halves(words.map((word) => word << 8))),
   BOOL: booleans,
 };
 

@@ -1,4 +1,4 @@
-import type { DType } from "../dtype.ts";
+import type { DType } from "@x/tensor";
 
 /** Element types of the format whose values can be read. */
 export type FileDType =

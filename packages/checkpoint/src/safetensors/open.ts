@@ -1,4 +1,4 @@
-import type { DType, HostArray } from "../dtype.ts";
+import type { DType, HostArray } from "@x/tensor";
 import { CheckpointError, show } from "../errors.ts";
 import type { TensorReader } from "../reader.ts";
 import { readExactly, type Source, type SourceLike, toSource } from "../source.ts";

@@ -1,4 +1,4 @@
-import { type DType, encode, type HostArray } from "../dtype.ts";
+import { type DType, encode, type HostArray } from "@x/tensor";
 import { CheckpointError, show } from "../errors.ts";
 import type { Sink } from "../sink.ts";
 import { fileDTypes, toFileDType } from "./dtypes.ts";

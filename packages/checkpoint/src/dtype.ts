@@ -1,1 +1,0 @@
-export { type DType, dtypes, encode, fromBfloat, fromHalf, type HostArray } from "../../tensor/src/dtype.ts";
