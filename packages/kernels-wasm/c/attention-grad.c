@@ -18,6 +18,11 @@ INLINE void score_grad_columns(f32 *t, const f32 *d, const f32 *lse, const f32 *
   }
 }
 
+/* A row of a gradient; that of a key beyond the length is zero. */
+INLINE void store_row(f32 *out, const f32 *sum, i32 exists, f32 scale, i32 dim) {
+  for (i32 i = 0; i < dim; i += 4) vf_put(out + i, exists ? vf_load(sum + i) * vf_set(scale) : vf_set(0.0f), dim - i);
+}
+
 KERNEL(attention_grad_q) {
   f32 packed_q[TILE * MAX_DIM], packed_grad[TILE * MAX_DIM], t[BLOCK * TILE], d[BLOCK * TILE], dq[(TILE + MR) * MAX_DIM];
   i32 tiles = CEIL_DIV(a->queries, a->qTile), width = padded(a->dim);
@@ -39,9 +44,7 @@ KERNEL(attention_grad_q) {
       score_grad_columns(t, d, a->lse + row, a->delta + row, rows, columns);
       add_product(dq, width, t, columns, k + key * a->kRow, a->kRow, rows, a->dim);
     }
-    for (i32 c = 0; c < columns; c++)
-      for (i32 i = 0; i < a->dim; i += 4)
-        vf_put(a->dq + (row + c) * a->dim + i, vf_load(dq + c * width + i) * vf_set(a->scale), a->dim - i);
+    for (i32 c = 0; c < columns; c++) store_row(a->dq + (row + c) * a->dim, dq + c * width, 1, a->scale, a->dim);
   }
 }
 
@@ -89,10 +92,8 @@ KERNEL(attention_grad_kv) {
     }
     i32 at = (batch * a->kvHeads + kv) * a->keys + key;
     for (i32 c = 0; c < all; c++) {
-      for (i32 i = 0; i < a->dim; i += 4)
-        vf_put(a->dk + (at + c) * a->dim + i, vf_load(dk + c * width + i) * vf_set(a->scale), a->dim - i);
-      for (i32 i = 0; i < a->valueDim; i += 4)
-        vf_put(a->dv + (at + c) * a->valueDim + i, vf_load(dv + c * value_width + i), a->valueDim - i);
+      store_row(a->dk + (at + c) * a->dim, dk + c * width, c < columns, a->scale, a->dim);
+      store_row(a->dv + (at + c) * a->valueDim, dv + c * value_width, c < columns, 1.0f, a->valueDim);
     }
   }
 }

@@ -67,10 +67,9 @@ export class Bench {
   }
 }
 
-/** Every element within `relative` of the largest expected one, or of itself; infinities and NaN as they are. */
-export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 2e-6, what = ""): void {
+/** Every element within `tolerance` times the largest expected one (or `scale`, if larger); infinities and NaN as they are. */
+export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 2e-6, what = "", scale = 1e-30): void {
   expect(actual.length).toBe(expected.length);
-  let scale = 1e-30;
   for (let i = 0; i < expected.length; i++) if (Number.isFinite(expected[i])) scale = Math.max(scale, Math.abs(expected[i]!));
   for (let i = 0; i < expected.length; i++) {
     const [a, e] = [actual[i]!, expected[i]!];

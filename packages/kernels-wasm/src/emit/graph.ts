@@ -27,6 +27,7 @@ const view = new DataView(new ArrayBuffer(8));
 export class Graph {
   readonly stores: Store[] = [];
   private readonly nodes = new Map<string, Value>();
+  private readonly constants = new Map<number, Value>();
 
   /** `op` with immediates (lane indices, memory argument) on `inputs`. */
   with(op: Op, immediates: readonly number[], ...inputs: Value[]): Value {
@@ -58,8 +59,13 @@ export class Graph {
     return this.bytes(words.flatMap(littleEndian));
   }
   i32(value: number): Value {
-    const bytes = littleEndian(value);
-    return this.bytes([...bytes, ...bytes, ...bytes, ...bytes], value >>> 0);
+    const word = value >>> 0;
+    const found = this.constants.get(word);
+    if (found) return found;
+    const bytes = littleEndian(word);
+    const made = this.bytes([...bytes, ...bytes, ...bytes, ...bytes], word);
+    this.constants.set(word, made);
+    return made;
   }
   f32(value: number): Value {
     view.setFloat32(0, value);
@@ -94,7 +100,8 @@ export class Graph {
   }
 
   private node(type: ValueType, code: readonly number[], inputs: readonly Value[], rest: Partial<Value> = {}): Value {
-    const key = `${code.join()}:${inputs.map((input) => input.id).join()}`;
+    let key = String.fromCharCode(...code);
+    for (const input of inputs) key += `,${input.id}`;
     const found = this.nodes.get(key);
     if (found) return found;
     const made: Value = { id: this.nodes.size, type, code, inputs, ...rest };

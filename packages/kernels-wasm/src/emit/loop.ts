@@ -90,7 +90,7 @@ function enter(frame: Frame): void {
     code.word(args, layout.output(output)).get(begin).const(width).op("i32.mul").op("i32.add").set(local);
   }
   for (const [leaf, kind] of access.entries()) {
-    if (kind === "key") held[leaf]!.forEach((local, word) => hold(frame, leaf, local, word * 4));
+    if (kind === "key") for (const [word, local] of held[leaf]!.entries()) hold(frame, leaf, local, word * 4);
   }
 }
 
