@@ -24,7 +24,7 @@ const DOTS = [
 
 /**
  * A loss curve as text, two by four dots a character (braille), with the loss on the left and the step below. Values that are
- * not finite are left out. Empty when fewer than two points are left.
+ * not finite are left out, and points are taken in the order of their steps. Empty when fewer than two points are left.
  */
 export function lossCurve(points: readonly CurvePoint[], { width = 72, height = 10, smoothing = 0.8 }: LossCurveOptions = {}): string {
   const smooth = smoothed(points, smoothing);
@@ -49,7 +49,8 @@ function smoothed(points: readonly CurvePoint[], smoothing: number): CurvePoint[
   let mean = 0;
   let weight = 0;
   return points
-    .filter(({ loss }) => Number.isFinite(loss))
+    .filter(({ step, loss }) => Number.isFinite(step) && Number.isFinite(loss))
+    .sort((a, b) => a.step - b.step)
     .map(({ step, loss }) => {
       mean = smoothing * mean + (1 - smoothing) * loss;
       weight = smoothing * weight + (1 - smoothing);

@@ -51,6 +51,7 @@ class StatusLine implements Progress {
   #step: number;
   #time: number;
   #secondsPerStep = Number.NaN;
+  #measured = 0;
   #shownAt = Number.NEGATIVE_INFINITY;
   #latest: ProgressUpdate | undefined;
   #unshown = false;
@@ -70,7 +71,10 @@ class StatusLine implements Progress {
     const time = this.#now();
     if (update.step > this.#step) {
       const seconds = (time - this.#time) / (update.step - this.#step);
-      this.#secondsPerStep = Number.isNaN(this.#secondsPerStep) ? seconds : PAST * this.#secondsPerStep + (1 - PAST) * seconds;
+      // The first step also compiles, so it counts only until there is another one.
+      const share = this.#measured < 2 ? 1 : Math.max(1 - PAST, 1 / this.#measured);
+      this.#secondsPerStep = share === 1 ? seconds : (1 - share) * this.#secondsPerStep + share * seconds;
+      this.#measured++;
       this.#step = update.step;
       this.#time = time;
     }
