@@ -5,8 +5,8 @@ import { type LaneType, rows } from "../src/emit/lower.ts";
 import { interpret } from "./emit-oracle.ts";
 import { type LeafData, run, ulps } from "./emit-run.ts";
 
-/** Exactly rounded (or integer) instructions: chains of them must agree to the bit. */
-const inexact = new Set<ScalarName>(["exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf", "sigmoid", "pow"]);
+/** Chains of all others, which are exactly rounded, must agree to the bit. `bits` stays out: those of a NaN are free. */
+const inexact = new Set<ScalarName>(["bits", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf", "sigmoid", "pow"]);
 const comparisons = new Set<ScalarName>(["eq", "ne", "lt", "le", "gt", "ge"]);
 const two = new Set<ScalarName>([...comparisons, "add", "sub", "mul", "div", "mod", "min", "max", "pow", "and", "or", "xor", "shl", "shr"]);
 const exact = (Object.keys(rows) as ScalarName[]).filter((name) => !inexact.has(name));
@@ -80,8 +80,6 @@ function layOut(shape: readonly number[], kind: number, pool: readonly number[])
   return { values: Array.from({ length: size }, (_, i) => pool[i % pool.length]!), strides };
 }
 
-const canonicalBits = (program: Program): boolean => program.instructions.some(({ op }) => op === "bits");
-
 function compare(
   program: Program,
   shape: readonly number[],
@@ -136,15 +134,14 @@ describe("random programs", () => {
     fc.assert(
       fc.property(scenario, ({ leaves, shape, picks, kinds, pools, cut, shared }) => {
         const program = grow(leaves, picks);
-        if (canonicalBits(program) && program.instructions.some(({ op }) => op === "div" || op === "mod")) return; // bits of a NaN are free
         const data = leaves.map((_, leaf) => layOut(shape, kinds[leaf]!, pools[leaf]!));
         const whole = run(program, shape, data, { shared });
         const size = shape.reduce((a, b) => a * b, 1);
         const parts = run(program, shape, data, { shared, cuts: [cut % (size + 1)] });
         expect(parts).toEqual(whole);
-        if (!canonicalBits(program)) compare(program, shape, data, whole, 0);
+        compare(program, shape, data, whole, 0);
       }),
-      { numRuns: 250 },
+      { numRuns: 150 },
     );
   });
 });

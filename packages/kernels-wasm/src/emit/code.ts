@@ -7,7 +7,7 @@ export class Code {
   readonly locals: ValueType[] = [];
   private readonly bytes: number[] = [];
   private readonly constants = new Map<string, { local: number; code: readonly number[] }>();
-  private readonly free: Partial<Record<ValueType, number[]>> = {};
+  private readonly free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   private readonly parameters: number;
   private depth = 0;
 
@@ -91,7 +91,10 @@ export class Code {
 
   /** Leaves `value` on the stack, computing it unless a local holds it. */
   private compute(value: Value, uses: Map<Value, number>, homes: Map<Value, number>): void {
-    if (value.held || homes.has(value)) return this.fetch(value, uses, homes);
+    if (value.held || homes.has(value)) {
+      this.fetch(value, uses, homes);
+      return;
+    }
     for (const input of value.inputs) this.compute(input, uses, homes);
     this.raw(...value.code);
     const rest = uses.get(value)! - 1;
@@ -108,11 +111,11 @@ export class Code {
     this.get(home);
     const rest = uses.get(value)! - 1;
     uses.set(value, rest);
-    if (rest === 0) (this.free[value.type] ??= []).push(home);
+    if (rest === 0) this.free[value.type].push(home);
   }
 
   private give(value: Value, homes: Map<Value, number>): number {
-    const home = this.free[value.type]?.pop() ?? this.local(value.type);
+    const home = this.free[value.type].pop() ?? this.local(value.type);
     homes.set(value, home);
     return home;
   }
