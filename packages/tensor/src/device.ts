@@ -1,4 +1,5 @@
 import { context, within } from "./context.ts";
+import { apply } from "./dispatch.ts";
 import { type DType, dtypes } from "./dtype.ts";
 import { DeviceError, DTypeError, MissingKernelError, TensorError } from "./errors.ts";
 import { Generator } from "./generator.ts";
@@ -59,6 +60,11 @@ export class Device {
 
   get name(): string {
     return this.driver.name;
+  }
+
+  /** Applies a contract to inputs on this device: what calling an operation does. */
+  apply(contract: Contract, inputs: Readonly<Record<string, unknown>>, attrs: Readonly<Record<string, unknown>>): unknown {
+    return apply(contract, inputs, attrs);
   }
 
   /** Adds kernels; the latest that accepts wins. */

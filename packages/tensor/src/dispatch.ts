@@ -4,7 +4,7 @@ import { context, within } from "./context.ts";
 import { defaultDevice, type Device } from "./device.ts";
 import { DeviceError, ShapeError, TensorError } from "./errors.ts";
 import { type Bound, isList, launch } from "./launch.ts";
-import type { Contract, Spec } from "./op.ts";
+import { type Contract, deviceOf, type Spec } from "./op.ts";
 import { literal } from "./pointwise.ts";
 import { contractNode, vjpThroughReference } from "./rules.ts";
 import { scope } from "./scope.ts";
@@ -23,7 +23,7 @@ export function apply(
 ): unknown {
   const inputs = bindInputs(contract, given);
   const attrs = bindAttrs(contract, givenAttrs);
-  const device = deviceOf(contract, inputs);
+  const device = commonDevice(contract, inputs);
   const specs = contract.infer(inputs, attrs);
   for (const spec of Object.values(specs).flat()) device.requireDType((spec as Spec).dtype, contract.name);
   const listed = flatten(inputs);
@@ -96,7 +96,7 @@ export function bindInputs(contract: Contract, given: Readonly<Record<string, un
   for (const name of Object.keys(given))
     if (!(name in contract.inputs))
       throw new TensorError(`${contract.name}: has no input "${name}"; its inputs are ${Object.keys(contract.inputs).join(", ")}.`);
-  const device = anyDevice(contract, given);
+  const device = deviceOf(contract.name, given);
   const bound: Record<string, Bound> = {};
   for (const [name, { input }] of Object.entries(contract.inputs)) {
     const value = given[name];
@@ -128,15 +128,7 @@ function bindAttrs(contract: Contract, given: Readonly<Record<string, unknown>>)
   return bound;
 }
 
-function anyDevice(contract: Contract, given: Readonly<Record<string, unknown>>): Device {
-  for (const item of Object.values(given).flat()) {
-    const device = (item as { device?: Device } | undefined)?.device;
-    if (device) return device;
-  }
-  return defaultDevice(contract.name);
-}
-
-function deviceOf(contract: Contract, inputs: Readonly<Record<string, Bound>>): Device {
+function commonDevice(contract: Contract, inputs: Readonly<Record<string, Bound>>): Device {
   let first: { name: string; device: Device } | undefined;
   for (const [name, bound] of Object.entries(inputs))
     for (const value of bound === undefined ? [] : isList(bound) ? bound : [bound]) {
@@ -166,7 +158,7 @@ export function everyOutput(
 ): Record<string, Tensor | readonly Tensor[]> {
   const inputs = bindInputs(contract, given);
   const attrs = bindAttrs(contract, givenAttrs);
-  const device = deviceOf(contract, inputs);
+  const device = commonDevice(contract, inputs);
   const outputs = within({ tapes: [] }, () =>
     make(device, contract, inputs, attrs, contract.infer(inputs, attrs), new Set(Object.keys(contract.outputs))),
   );

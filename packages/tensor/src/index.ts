@@ -42,6 +42,13 @@ export {
 } from "./kernel.ts";
 export {
   type Arguments,
+  type AttrDefaults,
+  type Input,
+  type OpDeclaration,
+  type Output,
+  type PerInput,
+  type PerOutput,
+  type Required,
   type AttrArguments,
   type Attrs,
   aux,

@@ -1,9 +1,10 @@
+import { context } from "./context.ts";
+import type { Device } from "./device.ts";
 import type { DType } from "./dtype.ts";
-import { TensorError } from "./errors.ts";
+import { DeviceError, TensorError } from "./errors.ts";
 import type { Shape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 import type { TensorLike } from "./cell.ts";
-import { apply } from "./dispatch.ts";
 
 /** What is known of a tensor before anything runs. */
 export interface Spec {
@@ -25,7 +26,6 @@ export interface Required<T> {
   readonly [requiredType]?: T;
 }
 
-// Function declarations throughout: primitives and this file import each other, and declarations are there from the start.
 /** A tensor that must be given. */
 export function one(): Input<"one"> {
   return { input: "one" };
@@ -182,6 +182,17 @@ export function defineOp<
   for (const name of contract.saves)
     if (!(name in contract.inputs) && !(name in contract.outputs))
       throw new TensorError(`defineOp ${contract.name}: saves names "${name}", which is neither an input nor an output.`);
-  const call = (inputs: Record<string, unknown>, attrs: Record<string, unknown> = {}) => apply(contract, inputs, attrs);
+  // Through the device, so that this file imports nothing that is made of operations.
+  const call = (inputs: Record<string, unknown>, attrs: Record<string, unknown> = {}) => deviceOf(contract.name, inputs).apply(contract, inputs, attrs);
   return Object.assign(call, { contract }) as unknown as Op<I, A, O>;
+}
+
+/** The device of the first tensor among the inputs, else the default. */
+export function deviceOf(who: string, inputs: Readonly<Record<string, unknown>>): Device {
+  for (const item of Object.values(inputs).flat()) {
+    const device = (item as { device?: Device } | undefined)?.device;
+    if (device) return device;
+  }
+  if (context.device) return context.device;
+  throw new DeviceError(`${who}: no device. Set one once with setDefaultDevice(await wasm()), or pass tensors that have one.`);
 }
