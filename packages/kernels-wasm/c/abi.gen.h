@@ -457,3 +457,11 @@ typedef struct {
   i32 xRow;
   i32 xCol;
 } patches_args;
+
+typedef struct {
+  f32 *y;
+  f32 *x;
+  i32 count;
+  i32 chunk;
+  i32 function;
+} elementary_args;

@@ -154,6 +154,8 @@ export const abi = {
     "strideH:i32 strideW:i32 padH:i32 padW:i32 inputDilationH:i32 inputDilationW:i32 dilationH:i32 dilationW:i32",
     "xBatch:i32 xChannel:i32 xRow:i32 xCol:i32",
   ],
+  /** y = one of `elementary` of x, f32. Units: chunks of `chunk` elements. */
+  elementary: ["y:f32* x:f32*", "count:i32 chunk:i32 function:i32"],
 } as const;
 
 export type KernelName = keyof typeof abi;
@@ -161,6 +163,9 @@ export type KernelArgs<K extends KernelName> = Fields<(typeof abi)[K]>;
 
 /** The activations that gemm and gemv fuse, by number. */
 export const activations = { identity: 0, relu: 1, geluErf: 2, geluTanh: 3, silu: 4 } as const;
+
+/** The functions of the kernel `elementary`, by number. */
+export const elementary = { exp: 0, log: 1, tanh: 2, erf: 3, sigmoid: 4 } as const;
 
 /** The operations of the reductions and running reductions, by number. `squares` is the sum of squares. */
 export const reductions = { sum: 0, max: 1, min: 2, prod: 3, squares: 4 } as const;

@@ -99,6 +99,7 @@ export class Threads {
     Atomics.store(c, at.open, 1);
     Atomics.add(c, at.epoch, 1);
     if (Atomics.load(c, at.sleepers) > 0) Atomics.notify(c, at.epoch);
+    let failure: { readonly error: unknown } | undefined;
     try {
       for (let begin = Atomics.add(c, at.next, grain); begin < units; begin = Atomics.add(c, at.next, grain)) {
         run(begin, Math.min(begin + grain, units), args);
@@ -106,12 +107,12 @@ export class Threads {
     } catch (error) {
       Atomics.store(c, at.next, units);
       this.#loader.resetStack();
-      throw error;
-    } finally {
-      Atomics.store(c, at.open, 0);
-      this.#join();
+      failure = { error };
     }
-    if (Atomics.load(c, at.errorLength) !== 0) throw this.#workerError();
+    Atomics.store(c, at.open, 0);
+    this.#join();
+    if (Atomics.load(c, at.errorLength) !== 0) failure = { error: this.#workerError(failure?.error) };
+    if (failure) throw failure.error;
   }
 
   /** Waits for the workers that are inside the launch; one that has not begun finds it closed. */
@@ -125,10 +126,11 @@ export class Threads {
     Atomics.store(c, at.joining, 0);
   }
 
-  #workerError(): Error {
+  /** The error that a worker left, which is taken away; that of main, if there is one, as its cause. */
+  #workerError(cause: unknown): Error {
     const length = Atomics.exchange(this.#control, at.errorLength, 0);
     const text = this.#heap.read(CONTROL_ADDRESS + 4 * at.errorText, length);
-    return new Error(`a kernel failed in a worker: ${new TextDecoder().decode(text)}`);
+    return new Error(`a kernel failed in a worker: ${new TextDecoder().decode(text)}`, { cause });
   }
 
   /** Puts a module's bytes where the workers find them: a list of records [next, bytes, code]. */

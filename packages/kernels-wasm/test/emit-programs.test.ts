@@ -51,8 +51,6 @@ function grow(leaves: readonly DType[], picks: readonly number[]): Program {
         ? (["f32", "i32", "u32", "bool"] as const)[(pick >>> 14) % 4]!
         : comparisons.has(op)
           ? "bool"
-          : op === "bits"
-            ? "u32"
             : type;
     instructions.push({ op, args: op === "select" ? [mask, a, b] : two.has(op) ? [a, b] : [a], type: made } as Instruction);
   }
