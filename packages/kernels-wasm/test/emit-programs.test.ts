@@ -46,12 +46,7 @@ function grow(leaves: readonly DType[], picks: readonly number[]): Program {
     const op = candidates[(pick >>> 8) % candidates.length]!;
     const b = mates[(pick >>> 16) % mates.length]!;
     const mask = masks[(pick >>> 20) % Math.max(masks.length, 1)]!;
-    const made =
-      op === "cast"
-        ? (["f32", "i32", "u32", "bool"] as const)[(pick >>> 14) % 4]!
-        : comparisons.has(op)
-          ? "bool"
-            : type;
+    const made = op === "cast" ? (["f32", "i32", "u32", "bool"] as const)[(pick >>> 14) % 4]! : comparisons.has(op) ? "bool" : type;
     instructions.push({ op, args: op === "select" ? [mask, a, b] : two.has(op) ? [a, b] : [a], type: made } as Instruction);
   }
   const outputs = [instructions.length - 1, instructions.length >> 1].map((register) => {
