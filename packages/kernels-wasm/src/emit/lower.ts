@@ -32,6 +32,7 @@ const compare = (name: "lt" | "le" | "gt" | "ge"): Row => ({
   f32: simd2(`f32x4.${name}`),
   i32: simd2(`i32x4.${name}_s`),
   u32: simd2(`i32x4.${name}_u`),
+  bool: simd2(`i32x4.${name}_u`),
 });
 const equality = (name: "eq" | "ne"): Row => ({ ...bitwise(simd2(`i32x4.${name}`)), f32: simd2(`f32x4.${name}`) });
 const identity: Rule = (_, a) => a;
