@@ -1,7 +1,7 @@
 /** `pnpm size`: the lengths of files and functions, and the gzipped sizes of bundles, against their budgets. Exits 1 when one is exceeded. */
 import { bundleSize } from "./bundle-size.ts";
 import { budgets, functionSizes, lineCount, quantile } from "./functions.ts";
-import { entryPoints, filesUnder, packages, root, scope, shown, sources, workspaces } from "./workspace.ts";
+import { entryPoints, filesUnder, packages, root, scope, shown, sources, workspaces, written } from "./workspace.ts";
 
 /** Gzipped kilobytes (1,000 bytes) that a combination of packages may take, everything they export included. */
 const bundles = [
@@ -16,7 +16,7 @@ function fileFigures(): void {
   console.log(row("", "files", "median", "p90", "max", "total"));
   const every: string[] = [];
   for (const member of workspaces()) {
-    const files = sources(member).filter((path) => !path.endsWith(".gen.ts"));
+    const files = sources(member).filter(written);
     every.push(...files);
     console.log(row(member.short, ...figures(files)));
   }
@@ -24,7 +24,7 @@ function fileFigures(): void {
   const median = quantile(every.map(lineCount), 0.5);
   if (median >= budgets.medianLines) over.push(`The median file has ${median} lines; the budget is under ${budgets.medianLines}.`);
   list("Files over their budget", tooLong(every, budgets.fileLines), true);
-  const shaders = workspaces().flatMap(({ dir }) => filesUnder(dir, /\.(wgsl|cu|c|h|wgsl\.ts)$/));
+  const shaders = workspaces().flatMap(({ dir }) => filesUnder(dir, /\.(wgsl|cu|c|h|wgsl\.ts)$/).filter(written));
   list("Shaders and C files over their budget", tooLong(shaders, budgets.shaderLines), true);
   const functions = every.flatMap((path) => functionSizes(path).map((each) => ({ ...each, path })));
   const long = functions.filter(({ lines }) => lines > budgets.functionLines).sort((a, b) => b.lines - a.lines);

@@ -85,6 +85,9 @@ export function sources(member: Workspace): string[] {
   return filesUnder(join(member.dir, "src"), /\.ts$/);
 }
 
+/** What people wrote: a file name with `.gen.` in it says that a program did. */
+export const written = (path: string): boolean => !/\.gen\.\w+$/.test(path);
+
 /** Every specifier a TypeScript file imports or re-exports, types included. */
 export function importsOf(path: string): string[] {
   return ts.preProcessFile(readFileSync(path, "utf8"), true, true).importedFiles.map((file) => file.fileName);

@@ -18,7 +18,7 @@ const watch = (owner, name, label) => {
                    construct: (f, args, target) => (happened.push(label), Reflect.construct(f, args, target)) };
   Object.defineProperty(owner, name, { value: new Proxy(original, record), configurable: true, writable: true });
 };
-for (const name of ["fetch", "setTimeout", "setInterval", "setImmediate", "queueMicrotask", "Worker", "FinalizationRegistry"])
+for (const name of ["fetch", "setTimeout", "setInterval", "setImmediate", "queueMicrotask", "Worker"])
   watch(globalThis, name, name);
 for (const name of ["Memory", "Module", "Instance", "compile", "instantiate", "validate"]) watch(WebAssembly, name, "WebAssembly." + name);
 for (const name of ["log", "info", "warn", "error", "debug"]) watch(console, name, "console." + name);
