@@ -1,1 +1,3 @@
-export {};
+export { LayerNorm } from "./layer-norm.ts";
+export { type Branch, type Norm, PostNorm, PreNorm } from "./residual.ts";
+export { RMSNorm } from "./rms-norm.ts";

@@ -1,0 +1,82 @@
+import { TensorError } from "@x/tensor";
+
+/** How rotary frequencies are stretched beyond the length they were trained for. */
+export type RopeScaling =
+  | { readonly type: "default" }
+  /** All frequencies divided by the factor. Chen et al. 2023, arXiv 2306.15595. */
+  | { readonly type: "linear"; readonly factor: number }
+  /** A larger base once the length exceeds the original one: NTK-aware scaling. */
+  | { readonly type: "dynamic"; readonly factor: number; readonly originalMaxLength: number }
+  /** Long wavelengths divided, short ones kept, a blend between. Llama 3.1. */
+  | { readonly type: "llama3"; readonly factor: number; readonly lowFactor: number; readonly highFactor: number; readonly originalMaxLength: number }
+  /** A ramp over the dimensions, and a temperature on the attention. Peng et al. 2023, arXiv 2309.00071. */
+  | {
+      readonly type: "yarn";
+      readonly factor: number;
+      readonly originalMaxLength: number;
+      readonly betaFast?: number;
+      readonly betaSlow?: number;
+      readonly attentionFactor?: number | undefined;
+      readonly mscale?: number | undefined;
+      readonly mscaleAllDim?: number | undefined;
+      readonly truncate?: boolean;
+    };
+
+export interface RopeFrequencies {
+  /** Radians a position, for each pair. */
+  readonly frequencies: Float64Array;
+  /** What cos and sin are multiplied by. */
+  readonly attentionFactor: number;
+}
+
+const plain = (dim: number, base: number): Float64Array => Float64Array.from({ length: dim / 2 }, (_, i) => base ** ((-2 * i) / dim));
+
+/** The frequencies of `dim` rotated dimensions; `length` matters to dynamic scaling alone. */
+export function ropeFrequencies(dim: number, base: number, scaling: RopeScaling, length: number): RopeFrequencies {
+  if (dim % 2 !== 0) throw new TensorError(`rope: the rotated dimensions must be even in number, got ${dim}.`);
+  switch (scaling.type) {
+    case "default":
+      return { frequencies: plain(dim, base), attentionFactor: 1 };
+    case "linear":
+      return { frequencies: plain(dim, base).map((f) => f / scaling.factor), attentionFactor: 1 };
+    case "dynamic": {
+      const { factor, originalMaxLength } = scaling;
+      const stretched = Math.max(length, originalMaxLength);
+      const growth = (factor * stretched) / originalMaxLength - (factor - 1);
+      return { frequencies: plain(dim, base * growth ** (dim / (dim - 2))), attentionFactor: 1 };
+    }
+    case "llama3":
+      return { frequencies: plain(dim, base).map((f) => llama3(f, scaling)), attentionFactor: 1 };
+    case "yarn":
+      return yarn(dim, base, scaling);
+  }
+}
+
+function llama3(frequency: number, { factor, lowFactor, highFactor, originalMaxLength }: Extract<RopeScaling, { type: "llama3" }>): number {
+  const wavelength = (2 * Math.PI) / frequency;
+  if (wavelength < originalMaxLength / highFactor) return frequency;
+  if (wavelength > originalMaxLength / lowFactor) return frequency / factor;
+  const blend = (originalMaxLength / wavelength - lowFactor) / (highFactor - lowFactor);
+  return ((1 - blend) * frequency) / factor + blend * frequency;
+}
+
+function yarn(dim: number, base: number, scaling: Extract<RopeScaling, { type: "yarn" }>): RopeFrequencies {
+  const { factor, originalMaxLength, betaFast = 32, betaSlow = 1, truncate = true } = scaling;
+  // The dimension that turns `rotations` times over the original length.
+  const dimensionOf = (rotations: number) => (dim * Math.log(originalMaxLength / (rotations * 2 * Math.PI))) / (2 * Math.log(base));
+  const round = truncate ? { down: Math.floor, up: Math.ceil } : { down: (x: number) => x, up: (x: number) => x };
+  const low = Math.max(round.down(dimensionOf(betaFast)), 0);
+  const highest = Math.min(round.up(dimensionOf(betaSlow)), dim - 1);
+  const high = low === highest ? highest + 0.001 : highest;
+  const frequencies = plain(dim, base).map((f, i) => {
+    const ramp = Math.min(1, Math.max(0, (i - low) / (high - low)));
+    return (f / factor) * ramp + f * (1 - ramp);
+  });
+  return { frequencies, attentionFactor: yarnAttention(scaling) };
+}
+
+function yarnAttention({ factor, attentionFactor, mscale, mscaleAllDim }: Extract<RopeScaling, { type: "yarn" }>): number {
+  const temperature = (scale: number) => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
+  if (attentionFactor !== undefined) return attentionFactor;
+  return mscale && mscaleAllDim ? temperature(mscale) / temperature(mscaleAllDim) : temperature(1);
+}
