@@ -4,7 +4,7 @@
 KERNEL(attention_decode) {
   running state;
   f32 packed[TILE * MAX_DIM], rows_of_q[TILE * MAX_DIM], t[BLOCK * TILE];
-  i32 group = a->heads / a->kvHeads, columns = group * a->queries, width = padded(a->valueDim);
+  i32 group = a->heads / a->kvHeads, columns = group * a->queries;
   for (i32 unit = begin; unit < end; unit++) {
     i32 split = unit % a->splits, kv = unit / a->splits % a->kvHeads, batch = unit / a->splits / a->kvHeads;
     i32 keys = a->lengths ? MAX(0, MIN(a->lengths[batch], a->keys)) : a->keys, offset = keys - a->queries;
@@ -15,7 +15,7 @@ KERNEL(attention_decode) {
       for (i32 d = 0; d < a->dim; d++) rows_of_q[c * a->dim + d] = q[d];
     }
     pack_rows(packed, rows_of_q, a->dim, columns, a->dim, a->scale);
-    start(&state, columns, width);
+    start(&state, columns, a->valueDim);
     for (i32 key = split * a->chunk; key < last; key += BLOCK) {
       i32 rows = MIN(BLOCK, last - key);
       score_tile(t, k + key * a->kRow, a->kRow, rows, packed, columns, a->dim);
@@ -23,12 +23,12 @@ KERNEL(attention_decode) {
         for (i32 r = 0; r < rows; r++)
           for (i32 c = 0; c < columns; c++)
             if (key + r > c % a->queries + offset) t[r * TILE + c] = -INFINITE;
-      absorb(&state, t, rows, columns, width);
-      add_product(state.out, width, t, columns, v + key * a->vRow, a->vRow, rows, a->valueDim);
+      absorb(&state, t, rows, columns, a->valueDim);
+      add_product(state.out, t, columns, v + key * a->vRow, a->vRow, rows, a->valueDim);
     }
     for (i32 c = 0; c < columns; c++) {
       i32 at = ((batch * a->heads + kv * group) * a->queries + c) * a->splits + split;
-      finish_row(&state, c, width, a->o + at * a->valueDim, a->lse + at, a->valueDim, -INFINITE);
+      finish_row(&state, c, a->o + at * a->valueDim, a->lse + at, a->valueDim, -INFINITE);
     }
   }
 }

@@ -19,13 +19,13 @@ INLINE void score_grad_columns(f32 *t, const f32 *d, const f32 *lse, const f32 *
 }
 
 /* A row of a gradient; that of a key beyond the length is zero. */
-INLINE void store_row(f32 *out, const f32 *sum, i32 exists, f32 scale, i32 dim) {
-  for (i32 i = 0; i < dim; i += 4) vf_put(out + i, exists ? vf_load(sum + i) * vf_set(scale) : vf_set(0.0f), dim - i);
+INLINE void store_row(f32 *out, const f32 *sums, i32 column, i32 exists, f32 scale, i32 dim) {
+  for (i32 i = 0; i < dim; i += 4) vf_put(out + i, exists ? vf_load(sums + place(column, i)) * vf_set(scale) : vf_set(0.0f), dim - i);
 }
 
 KERNEL(attention_grad_q) {
   f32 packed_q[TILE * MAX_DIM], packed_grad[TILE * MAX_DIM], t[BLOCK * TILE], d[BLOCK * TILE], dq[(TILE + MR) * MAX_DIM];
-  i32 tiles = CEIL_DIV(a->queries, a->qTile), width = padded(a->dim);
+  i32 tiles = CEIL_DIV(a->queries, a->qTile);
   for (i32 unit = begin; unit < end; unit++) {
     i32 query = unit % tiles * a->qTile, head = unit / tiles % a->heads, batch = unit / tiles / a->heads;
     i32 kv = head / (a->heads / a->kvHeads), columns = MIN(a->qTile, a->queries - query);
@@ -35,16 +35,16 @@ KERNEL(attention_grad_q) {
     i32 last = s.causal ? MIN(s.keys, query + columns + s.offset) : s.keys;
     pack_rows(packed_q, a->q + batch * a->qBatch + head * a->qHead + query * a->qRow, a->qRow, columns, a->dim, a->scale);
     pack_rows(packed_grad, a->grad + row * a->valueDim, a->valueDim, columns, a->valueDim, 1.0f);
-    for (i32 i = 0; i < (columns + MR) * width; i += 4) vf_store(dq + i, vf_set(0.0f));
+    clear(dq, columns, a->dim);
     for (i32 key = 0; key < last; key += BLOCK) {
       i32 rows = MIN(BLOCK, last - key);
       score_tile(t, k + key * a->kRow, a->kRow, rows, packed_q, columns, a->dim);
       look(t, &s, rows, columns, query, key, 0);
       score_tile(d, v + key * a->vRow, a->vRow, rows, packed_grad, columns, a->valueDim);
       score_grad_columns(t, d, a->lse + row, a->delta + row, rows, columns);
-      add_product(dq, width, t, columns, k + key * a->kRow, a->kRow, rows, a->dim);
+      add_product(dq, t, columns, k + key * a->kRow, a->kRow, rows, a->dim);
     }
-    for (i32 c = 0; c < columns; c++) store_row(a->dq + (row + c) * a->dim, dq + c * width, 1, a->scale, a->dim);
+    for (i32 c = 0; c < columns; c++) store_row(a->dq + (row + c) * a->dim, dq, c, 1, a->scale, a->dim);
   }
 }
 
@@ -63,12 +63,12 @@ INLINE void score_grad_rows(f32 *t, f32 *d, const f32 *lse, const f32 *delta, i3
 KERNEL(attention_grad_kv) {
   f32 packed_k[TILE * MAX_DIM], packed_v[TILE * MAX_DIM], t[BLOCK * TILE], d[BLOCK * TILE];
   f32 dk[(TILE + MR) * MAX_DIM], dv[(TILE + MR) * MAX_DIM];
-  i32 tiles = CEIL_DIV(a->keys, a->kTile), group = a->heads / a->kvHeads, width = padded(a->dim), value_width = padded(a->valueDim);
+  i32 tiles = CEIL_DIV(a->keys, a->kTile), group = a->heads / a->kvHeads;
   for (i32 unit = begin; unit < end; unit++) {
     i32 key = unit % tiles * a->kTile, kv = unit / tiles % a->kvHeads, batch = unit / tiles / a->kvHeads;
     i32 all = MIN(a->kTile, a->keys - key);
-    for (i32 i = 0; i < (all + MR) * width; i += 4) vf_store(dk + i, vf_set(0.0f));
-    for (i32 i = 0; i < (all + MR) * value_width; i += 4) vf_store(dv + i, vf_set(0.0f));
+    clear(dk, all, a->dim);
+    clear(dv, all, a->valueDim);
     sight s = SIGHT_OF(a, batch, kv * group);
     i32 columns = MIN(all, s.keys - key);
     if (columns > 0) {
@@ -85,15 +85,15 @@ KERNEL(attention_grad_kv) {
           look(t, &s, rows, columns, query, key, 1);
           score_tile(d, grad, a->valueDim, rows, packed_v, columns, a->valueDim);
           score_grad_rows(t, d, a->lse + row, a->delta + row, rows, columns);
-          add_product(dv, value_width, t, columns, grad, a->valueDim, rows, a->valueDim);
-          add_product(dk, width, d, columns, q + query * a->qRow, a->qRow, rows, a->dim);
+          add_product(dv, t, columns, grad, a->valueDim, rows, a->valueDim);
+          add_product(dk, d, columns, q + query * a->qRow, a->qRow, rows, a->dim);
         }
       }
     }
     i32 at = (batch * a->kvHeads + kv) * a->keys + key;
     for (i32 c = 0; c < all; c++) {
-      store_row(a->dk + (at + c) * a->dim, dk + c * width, c < columns, a->scale, a->dim);
-      store_row(a->dv + (at + c) * a->valueDim, dv + c * value_width, c < columns, 1.0f, a->valueDim);
+      store_row(a->dk + (at + c) * a->dim, dk, c, c < columns, a->scale, a->dim);
+      store_row(a->dv + (at + c) * a->valueDim, dv, c, c < columns, 1.0f, a->valueDim);
     }
   }
 }

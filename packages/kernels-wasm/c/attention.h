@@ -21,25 +21,26 @@ INLINE void pack_rows(f32 *out, const f32 *x, i32 stride, i32 rows, i32 dim, f32
 INLINE void score_tile(f32 *t, const f32 *x, i32 stride, i32 rows, const f32 *packed, i32 columns, i32 dim) {
   for (i32 column = 0; column < columns; column += NR)
     for (i32 row = 0; row < rows; row += MR)
-      multiply_rows(t + row * TILE + column, TILE, x + row * stride, stride, rows - row, packed + column * dim, NR, dim);
+      multiply_rows(t + row * TILE + column, x + row * stride, stride, rows - row, packed + column * dim, dim);
 }
 
-/* out[column][d] += sum over rows of t[row][column] x[row][d]; out's rows lie `width` apart, a multiple of 8. */
-INLINE void add_product(f32 *out, i32 width, const f32 *t, i32 columns, const f32 *x, i32 stride, i32 rows, i32 dim) {
-  f32 tail[BLOCK * NR];
+/* Sums of [TILE columns, up to 6 more][dim] lie in panels of 8 of dim: element (column, d) is at place(column, d). */
+enum { PANEL = (TILE + MR) * NR };
+INLINE i32 place(i32 column, i32 d) { return d / NR * PANEL + column * NR + d % NR; }
+
+INLINE void clear(f32 *out, i32 columns, i32 dim) {
+  for (i32 d = 0; d < dim; d += NR)
+    for (i32 i = 0; i < (columns + MR) * NR; i += 4) vf_store(out + place(0, d) + i, vf_set(0.0f));
+}
+
+/* out(column, d) += sum over rows of t[row][column] x[row][d]. */
+INLINE void add_product(f32 *out, const f32 *t, i32 columns, const f32 *x, i32 stride, i32 rows, i32 dim) {
+  f32 panel[BLOCK * NR];
   for (i32 d = 0; d < dim; d += NR) {
-    const f32 *b = x + d;
-    i32 ldb = stride;
-    if (dim - d < NR) {
-      pack_panel(tail, b, stride, 1, dim - d, rows);
-      b = tail, ldb = NR;
-    }
-    for (i32 column = 0; column < columns; column += MR)
-      multiply_columns(out + column * width + d, width, 1, t + column, b, ldb, rows);
+    pack_panel(panel, x + d, stride, 1, MIN(NR, dim - d), rows);
+    for (i32 column = 0; column < columns; column += MR) multiply_columns(out + place(column, d), t + column, panel, rows);
   }
 }
-
-INLINE i32 padded(i32 dim) { return CEIL_DIV(dim, NR) * NR; }
 
 /* What of a score depends on more than q and k. */
 typedef struct {

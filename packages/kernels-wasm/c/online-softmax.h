@@ -5,17 +5,16 @@
 
 typedef struct {
   f32 highest[TILE], sum[TILE];
-  /* Rows `width` apart; six more than TILE so that the last panel of 6 may run over. */
   f32 out[(TILE + MR) * MAX_DIM];
 } running;
 
-INLINE void start(running *s, i32 columns, i32 width) {
+INLINE void start(running *s, i32 columns, i32 dim) {
   for (i32 c = 0; c < TILE; c++) s->highest[c] = -INFINITE, s->sum[c] = 0.0f;
-  for (i32 i = 0; i < (columns + MR) * width; i += 4) vf_store(s->out + i, vf_set(0.0f));
+  clear(s->out, columns, dim);
 }
 
 /* Turns scores t[key][query] into probabilities relative to the new highest, and rescales what was summed before. */
-INLINE void absorb(running *s, f32 *t, i32 keys, i32 columns, i32 width) {
+INLINE void absorb(running *s, f32 *t, i32 keys, i32 columns, i32 dim) {
   f32 factor[TILE];
   for (i32 c = 0; c < columns; c += 4) {
     vf old = vf_load(s->highest + c), top = old, sum = vf_set(0.0f);
@@ -31,16 +30,19 @@ INLINE void absorb(running *s, f32 *t, i32 keys, i32 columns, i32 width) {
     vf_store(s->sum + c, vf_fma(vf_load(s->sum + c), alpha, sum));
     vf_store(s->highest + c, top);
   }
-  for (i32 c = 0; c < columns; c++)
-    if (factor[c] != 1.0f)
-      for (i32 d = 0; d < width; d += 4) vf_store(s->out + c * width + d, vf_load(s->out + c * width + d) * vf_set(factor[c]));
+  for (i32 d = 0; d < dim; d += NR)
+    for (i32 c = 0; c < columns; c++) {
+      f32 *out = s->out + place(c, d);
+      vf scale = vf_set(factor[c]);
+      vf_store(out, vf_load(out) * scale), vf_store(out + 4, vf_load(out + 4) * scale);
+    }
 }
 
 /* One query's output and log-sum-exp; `empty` is the log-sum-exp of a row that saw nothing, whose output is 0. */
-INLINE void finish_row(const running *s, i32 c, i32 width, f32 *o, f32 *lse, i32 dim, f32 empty) {
+INLINE void finish_row(const running *s, i32 c, f32 *o, f32 *lse, i32 dim, f32 empty) {
   f32 sum = s->sum[c];
   vf scale = vf_set(sum == 0.0f ? 0.0f : 1.0f / sum);
-  for (i32 d = 0; d < dim; d += 4) vf_put(o + d, vf_load(s->out + c * width + d) * scale, dim - d);
+  for (i32 d = 0; d < dim; d += 4) vf_put(o + d, vf_load(s->out + place(c, d)) * scale, dim - d);
   *lse = sum == 0.0f ? empty : s->highest[c] + f_log(sum);
 }
 

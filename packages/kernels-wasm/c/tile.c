@@ -33,20 +33,20 @@ void pack_panel(f32 *out, const f32 *b, i32 row, i32 col, i32 columns, i32 k) {
   }
 }
 
-/* Columns of A `LDA` apart, rows of B `LDB`, rows of the result `LDO`: constants where they can be, which V8 rewards. */
-#define MULTIPLY_COLUMNS(LDO, LDA, LDB) \
+/* Terms of A `LDA` apart, a constant: V8 rewards it. */
+#define MULTIPLY_COLUMNS(LDA) \
   vf c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51; \
   if (add) { \
     c00 = vf_load(out), c01 = vf_load(out + 4); \
-    c10 = vf_load(out + 1 * (LDO)), c11 = vf_load(out + 1 * (LDO) + 4); \
-    c20 = vf_load(out + 2 * (LDO)), c21 = vf_load(out + 2 * (LDO) + 4); \
-    c30 = vf_load(out + 3 * (LDO)), c31 = vf_load(out + 3 * (LDO) + 4); \
-    c40 = vf_load(out + 4 * (LDO)), c41 = vf_load(out + 4 * (LDO) + 4); \
-    c50 = vf_load(out + 5 * (LDO)), c51 = vf_load(out + 5 * (LDO) + 4); \
+    c10 = vf_load(out + 1 * NR), c11 = vf_load(out + 1 * NR + 4); \
+    c20 = vf_load(out + 2 * NR), c21 = vf_load(out + 2 * NR + 4); \
+    c30 = vf_load(out + 3 * NR), c31 = vf_load(out + 3 * NR + 4); \
+    c40 = vf_load(out + 4 * NR), c41 = vf_load(out + 4 * NR + 4); \
+    c50 = vf_load(out + 5 * NR), c51 = vf_load(out + 5 * NR + 4); \
   } else { \
     c00 = c01 = c10 = c11 = c20 = c21 = c30 = c31 = c40 = c41 = c50 = c51 = vf_set(0.0f); \
   } \
-  for (; k > 0; k--, a += (LDA), b += (LDB)) { \
+  for (; k > 0; k--, a += (LDA), b += NR) { \
     vf b0 = vf_load(b), b1 = vf_load(b + 4), x; \
     x = vf_set(a[0]), c00 = vf_fma(x, b0, c00), c01 = vf_fma(x, b1, c01); \
     x = vf_set(a[1]), c10 = vf_fma(x, b0, c10), c11 = vf_fma(x, b1, c11); \
@@ -57,22 +57,25 @@ void pack_panel(f32 *out, const f32 *b, i32 row, i32 col, i32 columns, i32 k) {
     FENCE; \
   } \
   vf_store(out, c00), vf_store(out + 4, c01); \
-  vf_store(out + 1 * (LDO), c10), vf_store(out + 1 * (LDO) + 4, c11); \
-  vf_store(out + 2 * (LDO), c20), vf_store(out + 2 * (LDO) + 4, c21); \
-  vf_store(out + 3 * (LDO), c30), vf_store(out + 3 * (LDO) + 4, c31); \
-  vf_store(out + 4 * (LDO), c40), vf_store(out + 4 * (LDO) + 4, c41); \
-  vf_store(out + 5 * (LDO), c50), vf_store(out + 5 * (LDO) + 4, c51);
+  vf_store(out + 1 * NR, c10), vf_store(out + 1 * NR + 4, c11); \
+  vf_store(out + 2 * NR, c20), vf_store(out + 2 * NR + 4, c21); \
+  vf_store(out + 3 * NR, c30), vf_store(out + 3 * NR + 4, c31); \
+  vf_store(out + 4 * NR, c40), vf_store(out + 4 * NR + 4, c41); \
+  vf_store(out + 5 * NR, c50), vf_store(out + 5 * NR + 4, c51);
 
-void multiply_packed(f32 *out, i32 add, const f32 *a, const f32 *b, i32 k) { MULTIPLY_COLUMNS(NR, MR, NR) }
+void multiply_packed(f32 *out, i32 add, const f32 *a, const f32 *b, i32 k) { MULTIPLY_COLUMNS(MR) }
 
-void multiply_columns(f32 *out, i32 ldo, i32 add, const f32 *a, const f32 *b, i32 ldb, i32 k) { MULTIPLY_COLUMNS(ldo, TILE, ldb) }
+void multiply_columns(f32 *out, const f32 *a, const f32 *b, i32 k) {
+  const i32 add = 1;
+  MULTIPLY_COLUMNS(TILE)
+}
 
-void multiply_rows(f32 *out, i32 ldo, const f32 *a, i32 lda, i32 rows, const f32 *b, i32 ldb, i32 k) {
+void multiply_rows(f32 *out, const f32 *a, i32 lda, i32 rows, const f32 *b, i32 k) {
   vf c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51;
   c00 = c01 = c10 = c11 = c20 = c21 = c30 = c31 = c40 = c41 = c50 = c51 = vf_set(0.0f);
   const f32 *a0 = a, *a1 = a + MIN(1, rows - 1) * lda, *a2 = a + MIN(2, rows - 1) * lda;
   const f32 *a3 = a + MIN(3, rows - 1) * lda, *a4 = a + MIN(4, rows - 1) * lda, *a5 = a + MIN(5, rows - 1) * lda;
-  for (i32 i = 0; i < k; i++, b += ldb) {
+  for (i32 i = 0; i < k; i++, b += NR) {
     vf b0 = vf_load(b), b1 = vf_load(b + 4), x;
     x = vf_set(a0[i]), c00 = vf_fma(x, b0, c00), c01 = vf_fma(x, b1, c01);
     x = vf_set(a1[i]), c10 = vf_fma(x, b0, c10), c11 = vf_fma(x, b1, c11);
@@ -83,9 +86,9 @@ void multiply_rows(f32 *out, i32 ldo, const f32 *a, i32 lda, i32 rows, const f32
     FENCE;
   }
   vf_store(out, c00), vf_store(out + 4, c01);
-  vf_store(out + 1 * ldo, c10), vf_store(out + 1 * ldo + 4, c11);
-  vf_store(out + 2 * ldo, c20), vf_store(out + 2 * ldo + 4, c21);
-  vf_store(out + 3 * ldo, c30), vf_store(out + 3 * ldo + 4, c31);
-  vf_store(out + 4 * ldo, c40), vf_store(out + 4 * ldo + 4, c41);
-  vf_store(out + 5 * ldo, c50), vf_store(out + 5 * ldo + 4, c51);
+  vf_store(out + 1 * TILE, c10), vf_store(out + 1 * TILE + 4, c11);
+  vf_store(out + 2 * TILE, c20), vf_store(out + 2 * TILE + 4, c21);
+  vf_store(out + 3 * TILE, c30), vf_store(out + 3 * TILE + 4, c31);
+  vf_store(out + 4 * TILE, c40), vf_store(out + 4 * TILE + 4, c41);
+  vf_store(out + 5 * TILE, c50), vf_store(out + 5 * TILE + 4, c51);
 }
