@@ -1,4 +1,4 @@
 import { defineConfig } from "tsup";
 import { preset } from "../../tsup.preset.ts";
 
-export default defineConfig(preset());
+export default defineConfig(preset({ index: "src/index.ts", samples: "src/samples/index.ts" }));

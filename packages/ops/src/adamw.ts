@@ -1,4 +1,4 @@
-import { defineOp, maybe, one, out, scalar, ShapeError, show, type Tensor } from "@x/tensor";
+import { defineOp, maybe, one, out, ShapeError, scalar, show, type Tensor } from "@x/tensor";
 
 /**
  * One AdamW update: p *= 1 - lr weightDecay; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps), with g scaled by

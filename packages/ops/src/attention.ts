@@ -1,15 +1,15 @@
 import {
   arange,
   aux,
-  defineOp,
   DTypeError,
+  defineOp,
   maybe,
   one,
   out,
   required,
   ShapeError,
-  show,
   type Spec,
+  show,
   statisticsOf,
   type Tensor,
 } from "@x/tensor";

@@ -1,4 +1,4 @@
-import { defineOp, DTypeError, one, out, ShapeError, show, TensorError } from "@x/tensor";
+import { DTypeError, defineOp, one, out, ShapeError, show, TensorError } from "@x/tensor";
 
 /** Rows of a table by index: table [vocabSize, dim], indices i32 [...] -> [..., dim]. The gradient adds rows in order. */
 export const embedding = defineOp({

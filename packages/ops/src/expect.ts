@@ -1,4 +1,4 @@
-import { DTypeError, isFloat, sameShape, ShapeError, show, type Spec, statisticsOf } from "@x/tensor";
+import { DTypeError, isFloat, ShapeError, type Spec, sameShape, show, statisticsOf } from "@x/tensor";
 
 /** A weight or bias of a norm must be [width] to match the last axis of x, and of its dtype. */
 export function checkScale(who: string, name: string, scale: Spec | undefined, x: Spec): void {

@@ -1,4 +1,4 @@
-import { defineOp, DTypeError, one, out, ShapeError, show, type Spec, Tensor } from "@x/tensor";
+import { DTypeError, defineOp, one, out, ShapeError, type Spec, show, Tensor } from "@x/tensor";
 import { expectFloat } from "./expect.ts";
 
 function check(x: Spec, cos: Spec, sin: Spec, positions: Spec): void {
