@@ -27,13 +27,44 @@ for (const threads of process.argv[2] ? [Number(process.argv[2])] : [1, 2]) {
       const total = batch * heads * rows;
       const fresh = (length: number) => {
         const address = heap.allocate(4 * length);
-        heap.f32(address, length).forEach((_, i, view) => (view[i] = Math.sin(i)));
+        heap.f32(address, length).forEach((_, i, view) => {
+          view[i] = Math.sin(i);
+        });
         return address;
       };
-      const [q, k, v, o, grad, dq, dk, dv] = Array.from({ length: 8 }, () => fresh(total * dim)) as [number, number, number, number, number, number, number, number];
+      const [q, k, v, o, grad, dq, dk, dv] = Array.from({ length: 8 }, () => fresh(total * dim)) as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
       const [lse, delta] = [fresh(total), fresh(total)];
-      const strides = { qBatch: heads * rows * dim, qHead: rows * dim, qRow: dim, kBatch: heads * rows * dim, kHead: rows * dim, kRow: dim };
-      const shared = { q, k, v, heads, kvHeads: heads, queries: rows, keys: rows, dim, valueDim: dim, causal, scale: dim ** -0.5, ...strides };
+      const strides = {
+        qBatch: heads * rows * dim,
+        qHead: rows * dim,
+        qRow: dim,
+        kBatch: heads * rows * dim,
+        kHead: rows * dim,
+        kRow: dim,
+      };
+      const shared = {
+        q,
+        k,
+        v,
+        heads,
+        kvHeads: heads,
+        queries: rows,
+        keys: rows,
+        dim,
+        valueDim: dim,
+        causal,
+        scale: dim ** -0.5,
+        ...strides,
+      };
       const all = { ...shared, vBatch: heads * rows * dim, vHead: rows * dim, vRow: dim };
       const units = batch * heads * Math.ceil(rows / tile);
       const forward = time(() => runtime.run("attention", { ...all, o, lse, qTile: tile }, units));
@@ -41,7 +72,12 @@ for (const threads of process.argv[2] ? [Number(process.argv[2])] : [1, 2]) {
       const second = time(() => runtime.run("attention_grad_kv", { ...all, dk, dv, grad, lse, delta, kTile: tile }, units));
       const product = 2 * total * rows * dim * (causal ? 0.5 : 1);
       const rate = (ms: number, products: number) => `${ms.toFixed(3)} ms ${((product * products) / ms / 1e6).toFixed(1)} GF`.padStart(20);
-      console.log(`${threads}T [${batch},${heads},${rows},${dim}]${causal ? " causal" : ""}`.padEnd(26), rate(forward, 2), rate(first, 3), rate(second, 4));
+      console.log(
+        `${threads}T [${batch},${heads},${rows},${dim}]${causal ? " causal" : ""}`.padEnd(26),
+        rate(forward, 2),
+        rate(first, 3),
+        rate(second, 4),
+      );
     }
   runtime.close();
 }

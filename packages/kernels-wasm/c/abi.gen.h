@@ -459,6 +459,19 @@ typedef struct {
 } patches_args;
 
 typedef struct {
+  f32 *outRe;
+  f32 *outIm;
+  f32 *re;
+  f32 *im;
+  f32 *cos;
+  f32 *sin;
+  f32 *scratch;
+  i32 n;
+  i32 inverse;
+  i32 radices[24];
+} fft_args;
+
+typedef struct {
   f32 *y;
   f32 *x;
   i32 count;

@@ -19,9 +19,10 @@ INLINE void pack_rows(f32 *out, const f32 *x, i32 stride, i32 rows, i32 dim, f32
 
 /* t[row][column] = <x[row], packed[column]>. */
 INLINE void score_tile(f32 *t, const f32 *x, i32 stride, i32 rows, const f32 *packed, i32 columns, i32 dim) {
+  f32 panels[BLOCK * MAX_DIM];
+  pack_rows_of_6(panels, x, stride, 1, rows, dim);
   for (i32 column = 0; column < columns; column += NR)
-    for (i32 row = 0; row < rows; row += MR)
-      multiply_rows(t + row * TILE + column, x + row * stride, stride, rows - row, packed + column * dim, dim);
+    for (i32 row = 0; row < rows; row += MR) multiply_scores(t + row * TILE + column, panels + row * dim, packed + column * dim, dim);
 }
 
 /* Sums of [TILE columns, up to 6 more][dim] lie in panels of 8 of dim: element (column, d) is at place(column, d). */

@@ -8,29 +8,6 @@
 
 enum { KC = 512, MAX_ROWS = 96, MAX_COLUMNS = 512 };
 
-INLINE void pack_a(f32 *out, const f32 *a, i32 row, i32 col, i32 rows, i32 k) {
-  for (i32 panel = 0; panel < rows; panel += MR, out += MR * k) {
-    i32 filled = MIN(MR, rows - panel);
-    const f32 *p = a + panel * row;
-    if (filled == MR && col == 1) {
-      const f32 *p0 = p, *p1 = p + row, *p2 = p1 + row, *p3 = p2 + row, *p4 = p3 + row, *p5 = p4 + row;
-      for (i32 i = 0; i < k; i++) {
-        f32 *o = out + i * MR;
-        o[0] = p0[i], o[1] = p1[i], o[2] = p2[i], o[3] = p3[i], o[4] = p4[i], o[5] = p5[i];
-      }
-    } else if (filled == MR && row == 1) {
-      for (i32 i = 0; i < k; i++, p += col) {
-        f32 *o = out + i * MR;
-        vf_store(o, vf_load(p));
-        o[4] = p[4], o[5] = p[5];
-      }
-    } else {
-      for (i32 i = 0; i < k; i++)
-        for (i32 r = 0; r < MR; r++) out[i * MR + r] = r < filled ? p[r * row + i * col] : 0.0f;
-    }
-  }
-}
-
 /* Units: panels of 8 columns over the whole of K, of every matrix of the batch. */
 KERNEL(pack_b) {
   i32 panels = CEIL_DIV(a->n, NR);
@@ -88,7 +65,7 @@ KERNEL(gemm) {
     i32 offset = outer * a->cOuter + inner * a->cInner + row * a->cRow + column;
     for (i32 first = 0; first < a->k || first == 0; first += block ? block : 1) {
       i32 terms = MIN(block, a->k - first), last = first + block >= a->k;
-      pack_a(panels, left + first * a->aCol, a->aRow, a->aCol, rows, terms);
+      pack_rows_of_6(panels, left + first * a->aCol, a->aRow, a->aCol, rows, terms);
       for (i32 j = 0; j < columns; j += NR) {
         i32 width = MIN(NR, columns - j);
         const f32 *b = a->packed ? right + j * a->k + first * NR : right + first * a->bRow + j * a->bCol;

@@ -4,6 +4,29 @@
  */
 #include "tile.h"
 
+void pack_rows_of_6(f32 *out, const f32 *a, i32 row, i32 col, i32 rows, i32 k) {
+  for (i32 panel = 0; panel < rows; panel += MR, out += MR * k) {
+    i32 filled = MIN(MR, rows - panel);
+    const f32 *p = a + panel * row;
+    if (filled == MR && col == 1) {
+      const f32 *p0 = p, *p1 = p + row, *p2 = p1 + row, *p3 = p2 + row, *p4 = p3 + row, *p5 = p4 + row;
+      for (i32 i = 0; i < k; i++) {
+        f32 *o = out + i * MR;
+        o[0] = p0[i], o[1] = p1[i], o[2] = p2[i], o[3] = p3[i], o[4] = p4[i], o[5] = p5[i];
+      }
+    } else if (filled == MR && row == 1) {
+      for (i32 i = 0; i < k; i++, p += col) {
+        f32 *o = out + i * MR;
+        vf_store(o, vf_load(p));
+        o[4] = p[4], o[5] = p[5];
+      }
+    } else {
+      for (i32 i = 0; i < k; i++)
+        for (i32 r = 0; r < MR; r++) out[i * MR + r] = r < filled ? p[r * row + i * col] : 0.0f;
+    }
+  }
+}
+
 void pack_panel(f32 *out, const f32 *b, i32 row, i32 col, i32 columns, i32 k) {
   if (columns == NR && col == 1) {
     for (i32 i = 0; i < k; i++, b += row, out += NR) {
@@ -33,16 +56,16 @@ void pack_panel(f32 *out, const f32 *b, i32 row, i32 col, i32 columns, i32 k) {
   }
 }
 
-/* Terms of A `LDA` apart, a constant: V8 rewards it. */
-#define MULTIPLY_COLUMNS(LDA) \
+/* Terms of A lie LDA apart, rows of the result LDO: constants, which V8 rewards. */
+#define MULTIPLY(LDA, LDO) \
   vf c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51; \
   if (add) { \
     c00 = vf_load(out), c01 = vf_load(out + 4); \
-    c10 = vf_load(out + 1 * NR), c11 = vf_load(out + 1 * NR + 4); \
-    c20 = vf_load(out + 2 * NR), c21 = vf_load(out + 2 * NR + 4); \
-    c30 = vf_load(out + 3 * NR), c31 = vf_load(out + 3 * NR + 4); \
-    c40 = vf_load(out + 4 * NR), c41 = vf_load(out + 4 * NR + 4); \
-    c50 = vf_load(out + 5 * NR), c51 = vf_load(out + 5 * NR + 4); \
+    c10 = vf_load(out + 1 * (LDO)), c11 = vf_load(out + 1 * (LDO) + 4); \
+    c20 = vf_load(out + 2 * (LDO)), c21 = vf_load(out + 2 * (LDO) + 4); \
+    c30 = vf_load(out + 3 * (LDO)), c31 = vf_load(out + 3 * (LDO) + 4); \
+    c40 = vf_load(out + 4 * (LDO)), c41 = vf_load(out + 4 * (LDO) + 4); \
+    c50 = vf_load(out + 5 * (LDO)), c51 = vf_load(out + 5 * (LDO) + 4); \
   } else { \
     c00 = c01 = c10 = c11 = c20 = c21 = c30 = c31 = c40 = c41 = c50 = c51 = vf_set(0.0f); \
   } \
@@ -57,38 +80,20 @@ void pack_panel(f32 *out, const f32 *b, i32 row, i32 col, i32 columns, i32 k) {
     FENCE; \
   } \
   vf_store(out, c00), vf_store(out + 4, c01); \
-  vf_store(out + 1 * NR, c10), vf_store(out + 1 * NR + 4, c11); \
-  vf_store(out + 2 * NR, c20), vf_store(out + 2 * NR + 4, c21); \
-  vf_store(out + 3 * NR, c30), vf_store(out + 3 * NR + 4, c31); \
-  vf_store(out + 4 * NR, c40), vf_store(out + 4 * NR + 4, c41); \
-  vf_store(out + 5 * NR, c50), vf_store(out + 5 * NR + 4, c51);
+  vf_store(out + 1 * (LDO), c10), vf_store(out + 1 * (LDO) + 4, c11); \
+  vf_store(out + 2 * (LDO), c20), vf_store(out + 2 * (LDO) + 4, c21); \
+  vf_store(out + 3 * (LDO), c30), vf_store(out + 3 * (LDO) + 4, c31); \
+  vf_store(out + 4 * (LDO), c40), vf_store(out + 4 * (LDO) + 4, c41); \
+  vf_store(out + 5 * (LDO), c50), vf_store(out + 5 * (LDO) + 4, c51);
 
-void multiply_packed(f32 *out, i32 add, const f32 *a, const f32 *b, i32 k) { MULTIPLY_COLUMNS(MR) }
+void multiply_packed(f32 *out, i32 add, const f32 *a, const f32 *b, i32 k) { MULTIPLY(MR, NR) }
 
 void multiply_columns(f32 *out, const f32 *a, const f32 *b, i32 k) {
   const i32 add = 1;
-  MULTIPLY_COLUMNS(TILE)
+  MULTIPLY(TILE, NR)
 }
 
-void multiply_rows(f32 *out, const f32 *a, i32 lda, i32 rows, const f32 *b, i32 k) {
-  vf c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51;
-  c00 = c01 = c10 = c11 = c20 = c21 = c30 = c31 = c40 = c41 = c50 = c51 = vf_set(0.0f);
-  const f32 *a0 = a, *a1 = a + MIN(1, rows - 1) * lda, *a2 = a + MIN(2, rows - 1) * lda;
-  const f32 *a3 = a + MIN(3, rows - 1) * lda, *a4 = a + MIN(4, rows - 1) * lda, *a5 = a + MIN(5, rows - 1) * lda;
-  for (i32 i = 0; i < k; i++, b += NR) {
-    vf b0 = vf_load(b), b1 = vf_load(b + 4), x;
-    x = vf_set(a0[i]), c00 = vf_fma(x, b0, c00), c01 = vf_fma(x, b1, c01);
-    x = vf_set(a1[i]), c10 = vf_fma(x, b0, c10), c11 = vf_fma(x, b1, c11);
-    x = vf_set(a2[i]), c20 = vf_fma(x, b0, c20), c21 = vf_fma(x, b1, c21);
-    x = vf_set(a3[i]), c30 = vf_fma(x, b0, c30), c31 = vf_fma(x, b1, c31);
-    x = vf_set(a4[i]), c40 = vf_fma(x, b0, c40), c41 = vf_fma(x, b1, c41);
-    x = vf_set(a5[i]), c50 = vf_fma(x, b0, c50), c51 = vf_fma(x, b1, c51);
-    FENCE;
-  }
-  vf_store(out, c00), vf_store(out + 4, c01);
-  vf_store(out + 1 * TILE, c10), vf_store(out + 1 * TILE + 4, c11);
-  vf_store(out + 2 * TILE, c20), vf_store(out + 2 * TILE + 4, c21);
-  vf_store(out + 3 * TILE, c30), vf_store(out + 3 * TILE + 4, c31);
-  vf_store(out + 4 * TILE, c40), vf_store(out + 4 * TILE + 4, c41);
-  vf_store(out + 5 * TILE, c50), vf_store(out + 5 * TILE + 4, c51);
+void multiply_scores(f32 *out, const f32 *a, const f32 *b, i32 k) {
+  const i32 add = 0;
+  MULTIPLY(MR, TILE)
 }

@@ -14,7 +14,10 @@ void multiply_packed(f32 *out, i32 add, const f32 *a, const f32 *b, i32 k);
 /* out[6][8] += sum over i < k of a[i * TILE + 0..6] b[i][0..8], b a packed panel. */
 void multiply_columns(f32 *out, const f32 *a, const f32 *b, i32 k);
 
-/* out[6][8], rows TILE apart, = sum over i < k of a[0..6][i] b[i][0..8]; of the 6 rows of A, lda apart, only `rows` are read. */
-void multiply_rows(f32 *out, const f32 *a, i32 lda, i32 rows, const f32 *b, i32 k);
+/* Rows of a as panels out[row / 6][k][6]; the missing rows of the last are zeros. */
+void pack_rows_of_6(f32 *out, const f32 *a, i32 row, i32 col, i32 rows, i32 k);
+
+/* out[6][8], rows TILE apart, = a panel of A, a[i][6], times a panel of B, b[i][8], over i < k. */
+void multiply_scores(f32 *out, const f32 *a, const f32 *b, i32 k);
 
 #endif

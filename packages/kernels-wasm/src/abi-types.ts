@@ -1,6 +1,10 @@
 /** The types of the argument words: what a line such as "c:f32* rows:i32 scale?:f32 shape:i32[6]" says. */
 type Value<T extends string> = T extends `${string}[${string}]` ? ArrayLike<number> : number;
-type Whole<F extends string> = F extends `${infer N}:${infer T}` ? (N extends `${string}?` ? unknown : { readonly [K in N]: Value<T> }) : never;
+type Whole<F extends string> = F extends `${infer N}:${infer T}`
+  ? N extends `${string}?`
+    ? unknown
+    : { readonly [K in N]: Value<T> }
+  : never;
 type Partly<F extends string> = F extends `${infer N}?:${infer T}` ? { readonly [K in N]?: Value<T> | undefined } : unknown;
 type Line<L extends string> = L extends `${infer F} ${infer R}` ? Whole<F> & Partly<F> & Line<R> : Whole<L> & Partly<L>;
 

@@ -154,6 +154,11 @@ export const abi = {
     "strideH:i32 strideW:i32 padH:i32 padW:i32 inputDilationH:i32 inputDilationW:i32 dilationH:i32 dilationW:i32",
     "xBatch:i32 xChannel:i32 xRow:i32 xCol:i32",
   ],
+  /**
+   * Complex Fourier transform of rows of n, without scale; `im` may be absent (zero). n is the product of `radices` (each at most 64; unused 0);
+   * cos and sin are tables of 2 pi i / n, i < n; inverse = 1 turns the sign. `scratch` has 2 n floats for each row. Units: rows.
+   */
+  fft: ["outRe:f32* outIm:f32* re:f32* im?:f32* cos:f32* sin:f32* scratch:f32*", "n:i32 inverse:i32 radices:i32[24]"],
   /** y = one of `elementary` of x, f32. Units: chunks of `chunk` elements. */
   elementary: ["y:f32* x:f32*", "count:i32 chunk:i32 function:i32"],
 } as const;
@@ -173,8 +178,8 @@ export const reductions = { sum: 0, max: 1, min: 2, prod: 3, squares: 4 } as con
 const tables = new Map<string, readonly Field[]>();
 
 export function fieldsOf(kernel: KernelName): readonly Field[] {
-  let fields = tables.get(kernel);
-  if (!fields) tables.set(kernel, (fields = parseFields(abi[kernel])));
+  const fields = tables.get(kernel) ?? parseFields(abi[kernel]);
+  tables.set(kernel, fields);
   return fields;
 }
 
@@ -188,7 +193,8 @@ export function args<K extends KernelName>(kernel: K, values: KernelArgs<K>): In
   let at = 0;
   for (const field of fieldsOf(kernel)) {
     const value = (values as Record<string, number | ArrayLike<number> | undefined>)[field.name];
-    if (value === undefined && !field.optional) throw new Error(`kernel ${kernel}: argument "${field.name}" is missing; it is ${field.type}`);
+    if (value === undefined && !field.optional)
+      throw new Error(`kernel ${kernel}: argument "${field.name}" is missing; it is ${field.type}`);
     const target = field.type === "f32" && !field.pointer ? floats : words;
     for (let i = 0; i < field.words; i++) target[at + i] = value === undefined ? 0 : typeof value === "number" ? value : (value[i] ?? 0);
     at += field.words;

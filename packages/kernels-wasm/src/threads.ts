@@ -1,4 +1,4 @@
-import { CONTROL_ADDRESS, CONTROL_WORDS, control as at, ERROR_BYTES, type WorkerStart } from "./control.ts";
+import { control as at, CONTROL_ADDRESS, CONTROL_WORDS, ERROR_BYTES, type WorkerStart } from "./control.ts";
 import type { Heap } from "./heap.ts";
 import { type Kernel, Loader, STACK_BYTES } from "./loader.ts";
 import type { Platform, WorkerHandle } from "./platform.ts";

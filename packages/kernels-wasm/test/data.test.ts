@@ -26,12 +26,18 @@ describe("gather and scatter-add", () => {
     const [out, back] = [bench.out(outer * count * inner), bench.put(new Float32Array(outer * axis * inner).fill(1))];
     const strides = { indexOuter: count * inner, indexCount: inner, indexInner: 1 };
     const at = bench.put(indices);
-    bench.run("gather", { out, src: bench.put(x), indices: at, size: 4, axis, count, inner, srcOuter: axis * inner, ...strides }, outer * count);
+    bench.run(
+      "gather",
+      { out, src: bench.put(x), indices: at, size: 4, axis, count, inner, srcOuter: axis * inner, ...strides },
+      outer * count,
+    );
     const expected = Float32Array.from(indices, (j, e) => x[(Math.floor(e / (count * inner)) * axis + j) * inner + (e % inner)]!);
     expect(bench.f32(out, expected.length)).toEqual(expected);
     bench.run("scatter_add", { out: back, src: out, indices: at, axis, count, inner, columns: 3, zero: 0, ...strides }, outer * 2);
     const sums = new Float32Array(outer * axis * inner).fill(1);
-    indices.forEach((j, e) => (sums[(Math.floor(e / (count * inner)) * axis + j) * inner + (e % inner)]! += expected[e]!));
+    indices.forEach((j, e) => {
+      sums[(Math.floor(e / (count * inner)) * axis + j) * inner + (e % inner)]! += expected[e]!;
+    });
     expectClose(bench.f32(back, sums.length), sums);
   });
   test("rows added to a cleared table, in one order on any number of threads", () => {
@@ -63,7 +69,16 @@ const folds = {
 };
 
 describe("reductions", () => {
-  const shapes = [[1, 1, 1], [3, 7, 1], [2, 5, 3], [2, 300, 13], [1, 5000, 1], [4, 0, 1], [2, 0, 5], [3, 9, 8]] as const;
+  const shapes = [
+    [1, 1, 1],
+    [3, 7, 1],
+    [2, 5, 3],
+    [2, 300, 13],
+    [1, 5000, 1],
+    [4, 0, 1],
+    [2, 0, 5],
+    [3, 9, 8],
+  ] as const;
   const columnsOf = (x: ArrayLike<number>, [outer, n, inner]: readonly [number, number, number]) =>
     Array.from({ length: outer * inner }, (_, e) =>
       Array.from({ length: n }, (_, i) => x[(Math.floor(e / inner) * n + i) * inner + (e % inner)]!),
@@ -82,7 +97,11 @@ describe("reductions", () => {
         const whole = Int32Array.from(x, (v) => Math.round(v * 100));
         bench.run("reduce_i32", { out, x: bench.put(whole), n, inner, columns, op: reductions[name], isUnsigned: 0 }, units);
         const exact = columnsOf(whole, shape).map((xs) =>
-          name === "prod" ? xs.reduce((a, v) => Math.imul(a, v), 1) : name === "squares" ? xs.reduce((a, v) => (a + v * v) | 0, 0) : folds[name](xs),
+          name === "prod"
+            ? xs.reduce((a, v) => Math.imul(a, v), 1)
+            : name === "squares"
+              ? xs.reduce((a, v) => (a + v * v) | 0, 0)
+              : folds[name](xs),
         );
         expect([...bench.i32(out, outer * inner)]).toEqual(exact);
       }
@@ -109,7 +128,15 @@ describe("reductions", () => {
 });
 
 describe("copy", () => {
-  const strided = (size: number, shape: number[], outStride: number[], srcStride: number[], outLength: number, srcLength: number, rows = 3) => {
+  const strided = (
+    size: number,
+    shape: number[],
+    outStride: number[],
+    srcStride: number[],
+    outLength: number,
+    srcLength: number,
+    rows = 3,
+  ) => {
     const src = Uint8Array.from({ length: srcLength * size }, (_, i) => (i * 31 + 7) & 255);
     const out = bench.put(new Uint8Array(outLength * size).fill(1));
     const units = Math.ceil(shape[4]! / rows) * shape.slice(0, 4).reduce((a, b) => a * b, 1);
@@ -213,4 +240,52 @@ test("patches make a convolution of a product: stride, padding, both dilations, 
               expected.push(inside ? x[((m * channels + c) * height + h / 2) * width + w / 2]! : 0);
             }
   expect([...bench.f32(out, expected.length)]).toEqual(expected);
+});
+
+test("Fourier transforms of any length with small factors, forwards and back", () => {
+  for (const radices of [[], [2], [3], [4, 2], [5, 3], [4, 4, 4], [7, 2, 5], [13], [4, 4, 5, 3]]) {
+    const n = radices.reduce((a, b) => a * b, 1);
+    const rows = 2;
+    const [re, im] = [values(rows * n, 1), values(rows * n, 2)];
+    const angle = Array.from({ length: n }, (_, i) => (2 * Math.PI * i) / n);
+    const tables = { cos: bench.put(Float32Array.from(angle, Math.cos)), sin: bench.put(Float32Array.from(angle, Math.sin)) };
+    const [outRe, outIm, backRe, backIm] = [1, 2, 3, 4].map(() => bench.out(rows * n)) as [number, number, number, number];
+    const shared = { ...tables, scratch: bench.out(2 * rows * n), n, radices };
+    bench.run("fft", { ...shared, outRe, outIm, re: bench.put(re), im: bench.put(im), inverse: 0 }, rows);
+    const expected = Array.from({ length: rows * n }, (_, e) => {
+      let [x, y] = [0, 0];
+      for (let i = 0; i < n; i++) {
+        const at = e - (e % n) + i;
+        const [c, s] = [Math.cos(angle[(i * (e % n)) % n]!), -Math.sin(angle[(i * (e % n)) % n]!)];
+        x += re[at]! * c - im[at]! * s;
+        y += re[at]! * s + im[at]! * c;
+      }
+      return [x, y] as const;
+    });
+    expectClose(
+      bench.f32(outRe, rows * n),
+      expected.map(([x]) => x),
+      2e-6,
+      `re of ${n}`,
+      1,
+    );
+    expectClose(
+      bench.f32(outIm, rows * n),
+      expected.map(([, y]) => y),
+      2e-6,
+      `im of ${n}`,
+      1,
+    );
+    bench.run("fft", { ...shared, outRe: backRe, outIm: backIm, re: outRe, im: outIm, inverse: 1 }, rows);
+    expectClose(
+      bench.f32(backRe, rows * n),
+      re.map((x) => x * n),
+      2e-6,
+    );
+    expectClose(
+      bench.f32(backIm, rows * n),
+      im.map((x) => x * n),
+      2e-6,
+    );
+  }
 });

@@ -69,8 +69,22 @@ function run(on: Bench, c: Case): { c: Float32Array; pre: Float32Array; expected
 }
 
 describe("gemm", () => {
-  for (const [m, n, k] of [[1, 1, 1], [6, 8, 4], [7, 9, 5], [13, 17, 31], [24, 16, 8], [25, 40, 3], [5, 3, 1100], [100, 24, 530]] as const)
-    for (const [transposeA, transposeB] of [[false, false], [true, false], [false, true], [true, true]] as const)
+  for (const [m, n, k] of [
+    [1, 1, 1],
+    [6, 8, 4],
+    [7, 9, 5],
+    [13, 17, 31],
+    [24, 16, 8],
+    [25, 40, 3],
+    [5, 3, 1100],
+    [100, 24, 530],
+  ] as const)
+    for (const [transposeA, transposeB] of [
+      [false, false],
+      [true, false],
+      [false, true],
+      [true, true],
+    ] as const)
       for (const packed of [false, true])
         test(`${m}x${n}x${k}${transposeA ? " A^T" : ""}${transposeB ? " B^T" : ""}${packed ? " packed" : ""}`, () => {
           const result = run(bench, { m, n, k, transposeA, transposeB, packed });
@@ -119,7 +133,13 @@ describe("gemm", () => {
 });
 
 describe("gemv", () => {
-  for (const [m, n, k] of [[1, 1, 1], [1, 5, 3], [2, 16, 7], [4, 37, 65], [1, 100, 4]] as const)
+  for (const [m, n, k] of [
+    [1, 1, 1],
+    [1, 5, 3],
+    [2, 16, 7],
+    [4, 37, 65],
+    [1, 100, 4],
+  ] as const)
     for (const transposed of [false, true])
       test(`${m}x${n}x${k}${transposed ? " W^T" : ""}`, () => {
         const [x, w, bias, residual] = [values(m * k, 1), values(k * n, 2), values(n, 3), values(m * n, 4)];

@@ -58,7 +58,9 @@ describe("heap", () => {
   test("out of memory says what was asked, what is live and what to do, and harms nothing", () => {
     const heap = new Heap({ shared: false, maximumBytes: 2 ** 21 });
     const address = heap.allocate(2 ** 20, "the weights");
-    expect(() => heap.allocate(2 ** 21, "the logits")).toThrow(/out of memory: the logits asks for 2\.0 MiB; 1\.0 MiB are live in 1 buffers.*2\.0 MiB.*smaller batch/s);
+    expect(() => heap.allocate(2 ** 21, "the logits")).toThrow(
+      /out of memory: the logits asks for 2\.0 MiB; 1\.0 MiB are live in 1 buffers.*2\.0 MiB.*smaller batch/s,
+    );
     expect(heap.figures()).toMatchObject({ live: 2 ** 20, count: 1 });
     heap.free(address);
     expect(heap.allocate(2 ** 20)).toBe(address);

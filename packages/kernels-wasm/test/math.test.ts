@@ -3,7 +3,9 @@ import { elementary } from "../src/abi.ts";
 import { Bench, values } from "./harness.ts";
 
 const benches = [new Bench({ threads: 1 }), new Bench({ threads: 1, build: "mul" })];
-afterAll(() => benches.forEach((bench) => bench.close()));
+afterAll(() => {
+  for (const bench of benches) bench.close();
+});
 
 const word = new DataView(new ArrayBuffer(4));
 /** The distance of an f32 from a real number, in units of the last place of the number. */
@@ -33,7 +35,22 @@ function erf(x: number): number {
 const exact = { exp: Math.exp, log: Math.log, tanh: Math.tanh, erf, sigmoid: (x: number) => 1 / (1 + Math.exp(-x)) };
 /** Errors allowed in units of the last place, over the inputs below. */
 const allowed = { exp: 1.2, log: 1, tanh: 2, erf: 4, sigmoid: 2.5 };
-const special = [0, -0, 1, -1, 1e-30, -1e-30, 1e-7, 88.5, -88.5, 1e30, -1e30, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];
+const special = [
+  0,
+  -0,
+  1,
+  -1,
+  1e-30,
+  -1e-30,
+  1e-7,
+  88.5,
+  -88.5,
+  1e30,
+  -1e30,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  Number.NaN,
+];
 const inputs = {
   exp: [...values(4000, 1, 87), ...values(1000, 2, 1), ...special, -100, -103, 88.7, 88.8],
   log: [...values(4000, 1, 1e3).map(Math.abs), ...values(1000, 2).map((x) => 2 ** (x * 120)), ...special],

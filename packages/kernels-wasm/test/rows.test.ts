@@ -23,7 +23,11 @@ describe("softmax", () => {
         bench.run("softmax_grad", { dx, y, dy: bench.put(dy), n, log }, rows);
         const p = rowsOf(x, n).map(softmax);
         const up = rowsOf(dy, n);
-        expectClose(bench.f32(y, rows * n), p.flat().map((v) => (log ? Math.log(v) : v)), 1e-6);
+        expectClose(
+          bench.f32(y, rows * n),
+          p.flat().map((v) => (log ? Math.log(v) : v)),
+          1e-6,
+        );
         const grads = p.map((row, r) => {
           const dot = sum(row.map((v, i) => v * up[r]![i]!));
           return row.map((v, i) => (log ? up[r]![i]! - v * sum(up[r]!) : v * (up[r]![i]! - dot)));
@@ -46,7 +50,13 @@ describe("norms", () => {
         const [rows, eps, weightOffset, chunk] = [7, 1e-5, centered ? 0 : 1, 3];
         const [x, residual, weight, bias] = [values(rows * n, 1), values(rows * n, 2), values(n, 3), values(n, 4)];
         const [dy, dsum] = [values(rows * n, 5), values(rows * n, 6)];
-        const [y, total, mean, inverse, dx] = [rows * n, rows * n, rows, rows, rows * n].map((size) => bench.out(size)) as [number, number, number, number, number];
+        const [y, total, mean, inverse, dx] = [rows * n, rows * n, rows, rows, rows * n].map((size) => bench.out(size)) as [
+          number,
+          number,
+          number,
+          number,
+          number,
+        ];
         const w = bench.put(weight);
         const inputs = { x: bench.put(x), residual: bench.put(residual), weight: w, bias: bench.put(bias) };
         bench.run("norm", { ...inputs, y, sum: total, mean, inverse, n, centered, eps, weightOffset }, rows);
@@ -58,7 +68,10 @@ describe("norms", () => {
         bench.run("norm_weight_grad", { ...statistics, partial, rows, n, chunk, parts: 2 }, chunks);
         bench.run("reduce_f32", { out: dw, x: partial, n: chunks, inner: 2 * n, columns: 8, op: 0 }, Math.ceil((2 * n) / 8));
 
-        const s = rowsOf(x.map((v, i) => v + residual[i]!), n);
+        const s = rowsOf(
+          x.map((v, i) => v + residual[i]!),
+          n,
+        );
         const stats = s.map((row) => {
           const m = centered ? sum(row) / n : 0;
           return { m, inv: 1 / Math.sqrt(sum(row.map((v) => (v - m) ** 2)) / n + eps) };
@@ -66,9 +79,17 @@ describe("norms", () => {
         const normal = s.map((row, r) => row.map((v) => (v - stats[r]!.m) * stats[r]!.inv));
         const g = rowsOf(dy, n).map((row) => row.map((v, i) => v * (weight[i]! + weightOffset)));
         const tolerance = 1e-5;
-        expectClose(bench.f32(y, rows * n), normal.flatMap((row) => row.map((v, i) => v * (weight[i]! + weightOffset) + bias[i]!)), tolerance);
+        expectClose(
+          bench.f32(y, rows * n),
+          normal.flatMap((row) => row.map((v, i) => v * (weight[i]! + weightOffset) + bias[i]!)),
+          tolerance,
+        );
         expectClose(bench.f32(total, rows * n), s.flat());
-        expectClose(bench.f32(inverse, rows), stats.map((v) => v.inv), tolerance);
+        expectClose(
+          bench.f32(inverse, rows),
+          stats.map((v) => v.inv),
+          tolerance,
+        );
         const grads = g.flatMap((row, r) => {
           const [a, b] = [centered ? sum(row) / n : 0, sum(row.map((v, i) => v * normal[r]![i]!)) / n];
           return row.map((v, i) => stats[r]!.inv * (v - a - normal[r]![i]! * b) + dsum[r * n + i]!);
@@ -89,7 +110,11 @@ describe("norms", () => {
     bench.run("norm", { y, x: bench.put(rows), n, centered: 1, eps: 1e-12 }, 2);
     const m = sum([...x]) / n;
     const inv = 1 / Math.sqrt(sum([...x].map((v) => (v - m) ** 2)) / n);
-    expectClose(bench.f32(y, n), [...x].map((v) => (v - m) * inv), 2e-3);
+    expectClose(
+      bench.f32(y, n),
+      [...x].map((v) => (v - m) * inv),
+      2e-3,
+    );
     expect([...bench.f32(y + 4 * n, n)].every((v) => v === 0)).toBe(true);
   });
 });
@@ -107,7 +132,11 @@ describe("cross-entropy", () => {
       bench.run("cross_entropy_grad", { ...inputs, lse, dlogits, dloss: bench.put(up), dlse: bench.put(upLse) }, rows);
       const logSums = rowsOf(x, n).map((row) => Math.log(sum(row.map(Math.exp))));
       expectClose(bench.f32(lse, rows), logSums);
-      expectClose(bench.f32(loss, rows), logSums.map((v, r) => (r === 2 ? 0 : v - x[r * n + targets[r]!]!)), 1e-6);
+      expectClose(
+        bench.f32(loss, rows),
+        logSums.map((v, r) => (r === 2 ? 0 : v - x[r * n + targets[r]!]!)),
+        1e-6,
+      );
       const grads = rowsOf(x, n).flatMap((row, r) =>
         row.map((v, i) => Math.exp(v - logSums[r]!) * ((r === 2 ? 0 : up[r]!) + upLse[r]!) - (r !== 2 && i === targets[r] ? up[r]! : 0)),
       );
@@ -128,7 +157,14 @@ describe("rope", () => {
       const shape = { ...tables, positions: bench.put(places), positionBatch: rows, heads, rows, dim, rotary, length, interleaved };
       const split = { xBatch: rows * heads * dim, xHead: dim, xRow: heads * dim, yBatch: heads * rows * dim, yHead: rows * dim, yRow: dim };
       bench.run("rope", { ...shape, ...split, x: bench.put(x), y, inverse: 0 }, batch * heads * rows);
-      const merge = { xBatch: split.yBatch, xHead: split.yHead, xRow: split.yRow, yBatch: split.xBatch, yHead: split.xHead, yRow: split.xRow };
+      const merge = {
+        xBatch: split.yBatch,
+        xHead: split.yHead,
+        xRow: split.yRow,
+        yBatch: split.xBatch,
+        yHead: split.xHead,
+        yRow: split.xRow,
+      };
       bench.run("rope", { ...shape, ...merge, x: y, y: back, inverse: 1 }, batch * heads * rows);
       const expected = new Float32Array(x.length);
       for (let b = 0; b < batch; b++)
@@ -162,7 +198,11 @@ describe("AdamW", () => {
     for (const step of [1, 2, 1000]) {
       const [p, g, m, v] = [values(count, 1), values(count, 2), values(count, 3, 0.1), values(count, 4, 0.1).map(Math.abs)];
       const [param, am, av] = [bench.put(p), bench.put(m), bench.put(v)];
-      const scalars = { lr: bench.put(Float32Array.of(lr)), step: bench.put(Float32Array.of(step)), scale: bench.put(Float32Array.of(0.5)) };
+      const scalars = {
+        lr: bench.put(Float32Array.of(lr)),
+        step: bench.put(Float32Array.of(step)),
+        scale: bench.put(Float32Array.of(0.5)),
+      };
       const places = { param, grad: bench.put(g), m: am, v: av, outParam: param, outM: am, outV: av };
       bench.run("adamw", { ...places, ...scalars, ...constants(beta1, beta2), count, chunk, eps, weightDecay }, Math.ceil(count / chunk));
       const rate = Math.fround(lr);
@@ -184,6 +224,6 @@ describe("AdamW", () => {
     const scalars = { lr: bench.put(Float32Array.of(1)), step: bench.put(Float32Array.of(1)), skip: bench.put(Uint8Array.of(1)) };
     const places = { param, grad, m, v, outParam, outM, outV };
     bench.run("adamw", { ...places, ...scalars, ...constants(0.9, 0.99), count, chunk, eps: 1e-8, weightDecay: 0.1 }, 3);
-    [outParam, outM, outV].forEach((address, i) => expect(bench.f32(address, count)).toEqual(inputs[i]));
+    expect([outParam, outM, outV].map((address) => bench.f32(address, count))).toEqual(inputs);
   });
 });

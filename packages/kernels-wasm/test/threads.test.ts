@@ -13,7 +13,9 @@ const runtime = (options: ConstructorParameters<typeof Runtime>[0]) => {
   open.push(made);
   return made;
 };
-afterAll(() => open.forEach((one) => one.close()));
+afterAll(() => {
+  for (const one of open) one.close();
+});
 
 /** A module (import env.memory) whose function f(begin, end, args) runs `body`. */
 function moduleOf(body: number[], sections: number[] = []): Uint8Array {
@@ -21,11 +23,56 @@ function moduleOf(body: number[], sections: number[] = []): Uint8Array {
   const types = [1, 7, 1, 0x60, 3, 0x7f, 0x7f, 0x7f, 0];
   const memory = [2, 18, 1, 3, ...Buffer.from("env"), 6, ...Buffer.from("memory"), 2, 3, 1, 0x80, 0x80, 4];
   const code = [0, ...body, 0x0b];
-  return Uint8Array.of(...header, ...types, ...memory, 3, 2, 1, 0, 7, 5, 1, 1, 0x66, 0, 0, ...sections, 10, code.length + 2, 1, code.length, ...code);
+  return Uint8Array.of(
+    ...header,
+    ...types,
+    ...memory,
+    3,
+    2,
+    1,
+    0,
+    7,
+    5,
+    1,
+    1,
+    0x66,
+    0,
+    0,
+    ...sections,
+    10,
+    code.length + 2,
+    1,
+    code.length,
+    ...code,
+  );
 }
 /** Adds 1 atomically to the word at `args` + 4 * unit, for each unit. */
 const add = [0x20, 2, 0x20, 0, 0x41, 2, 0x74, 0x6a, 0x41, 1, 0xfe, 0x1e, 2, 0, 0x1a];
-const counting = moduleOf([2, 0x40, 3, 0x40, 0x20, 0, 0x20, 1, 0x4e, 0x0d, 1, ...add, 0x20, 0, 0x41, 1, 0x6a, 0x21, 0, 0x0c, 0, 0x0b, 0x0b]);
+const counting = moduleOf([
+  2,
+  0x40,
+  3,
+  0x40,
+  0x20,
+  0,
+  0x20,
+  1,
+  0x4e,
+  0x0d,
+  1,
+  ...add,
+  0x20,
+  0,
+  0x41,
+  1,
+  0x6a,
+  0x21,
+  0,
+  0x0c,
+  0,
+  0x0b,
+  0x0b,
+]);
 const trapping = moduleOf([0x00]);
 /** Traps for units from 50 on. */
 const trappingLate = moduleOf([0x20, 0, 0x41, 50, 0x4e, 0x04, 0x40, 0x00, 0x0b]);
