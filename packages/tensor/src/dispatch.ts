@@ -5,7 +5,7 @@ import { defaultDevice, type Device } from "./device.ts";
 import { DeviceError, ShapeError, TensorError } from "./errors.ts";
 import { type Bound, isList, launch } from "./launch.ts";
 import { type Contract, deviceOf, type Spec } from "./op.ts";
-import { literal } from "./pointwise.ts";
+import { literal, materialize } from "./pointwise.ts";
 import { contractNode, vjpThroughReference } from "./rules.ts";
 import { scope } from "./scope.ts";
 import { show, sizeOf } from "./shape.ts";
@@ -33,9 +33,25 @@ export function apply(
   // Without a gradient of its own, and no kernel either, the reference's operations are recorded one by one.
   if (!contract.grad && !served) return visible(contract, make(device, contract, inputs, attrs, specs, new Set()));
   const wanted = new Set(contract.saves.filter((name) => contract.outputs[name]?.output === "aux"));
-  const outputs = within({ tapes: [] }, () => make(device, contract, inputs, attrs, specs, wanted));
+  const outputs = distinct(
+    within({ tapes: [] }, () => make(device, contract, inputs, attrs, specs, wanted)),
+    listed,
+  );
   record(contract.grad ? contractNode(contract, inputs, attrs, outputs) : vjpThroughReference(contract, inputs, attrs, outputs));
   return visible(contract, outputs);
+}
+
+/** The outputs as values of their own: gradients arrive by value, so one that stood for two outputs, or for an input as well, would receive them twice. */
+function distinct(outputs: Made, inputs: readonly Value[]): Made {
+  const taken = new Set(inputs);
+  const own = (value: Value): Value => {
+    const fresh = taken.has(value)
+      ? new Value(value.device, value.shape, value.dtype, { placement: materialize(value).placement! })
+      : value;
+    taken.add(fresh);
+    return fresh;
+  };
+  return Object.fromEntries(Object.entries(outputs).map(([name, made]) => [name, isList(made) ? made.map(own) : own(made)]));
 }
 
 /** Computes the outputs: as a view, by a kernel, or through the reference. */
