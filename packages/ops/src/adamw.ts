@@ -8,13 +8,13 @@ export const adamw = defineOp({
   name: "adamw",
   inputs: { param: one(), grad: one(), m: one(), v: one(), lr: scalar(), step: scalar(), gradScale: maybe(), skip: maybe() },
   attrs: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 },
-  outputs: { nextParam: out(), nextM: out(), nextV: out() },
+  outputs: { param: out(), m: out(), v: out() },
   infer: (inputs) => {
     const { param } = inputs;
     for (const name of ["grad", "m", "v"] as const)
       if (show(inputs[name].shape) !== show(param.shape))
         throw new ShapeError(`adamw: ${name} must be ${show(param.shape)} like param, got ${show(inputs[name].shape)}.`);
-    return { nextParam: param, nextM: inputs.m, nextV: inputs.v };
+    return { param, m: inputs.m, v: inputs.v };
   },
   reference: ({ param, grad, m, v, lr, step, gradScale, skip }, { beta1, beta2, eps, weightDecay }) => {
     const wide = m.dtype;
@@ -29,9 +29,9 @@ export const adamw = defineOp({
     const wideParam = param.cast(wide);
     const decayed = weightDecay === 0 ? wideParam : wideParam.sub(wideParam.mul(rate.mul(weightDecay)));
     const nextParam = decayed.sub(nextM.div(denominator).mul(rate.div(correction(beta1)))).cast(param.dtype);
-    if (!skip) return { nextParam, nextM, nextV };
+    if (!skip) return { param: nextParam, m: nextM, v: nextV };
     const keep = one(skip).ne(0);
-    return { nextParam: keep.where(param, nextParam), nextM: keep.where(m, nextM), nextV: keep.where(v, nextV) };
+    return { param: keep.where(param, nextParam), m: keep.where(m, nextM), v: keep.where(v, nextV) };
   },
-  mayReuse: { nextParam: "param", nextM: "m", nextV: "v" },
+  mayReuse: { param: "param", m: "m", v: "v" },
 });
