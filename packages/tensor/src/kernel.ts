@@ -24,7 +24,7 @@ export interface PlanRequest {
   reuses(output: string): boolean;
 }
 
-/** What a kernel does for given shapes: bytes of scratch by name, and launches over named buffers (`x`, `leaves.0`, `y`, a scratch name). */
+/** What a kernel does for given shapes: bytes of scratch by name, and launches over named buffers (`x`, `leaves.0`, `y`, `out.x` for an output named like an input, a scratch name). */
 export interface KernelPlan {
   readonly scratch?: Readonly<Record<string, number>>;
   readonly launches: readonly unknown[];

@@ -49,8 +49,9 @@ export function launch(
   const temporary: Value[] = [];
   for (const [name, bound] of Object.entries(inputs)) {
     const lay = (value: Value, as: string) => {
+      temporary.push(value.retain());
       const laid = layOut(value, kernel.layout?.[name], contract.name);
-      temporary.push(laid.retain());
+      if (laid !== value) temporary.push(laid.retain());
       return bindInput(laid, as, device, reads);
     };
     specs[name] = bound === undefined ? undefined : isList(bound) ? bound.map((value, i) => lay(value, `${name}.${i}`)) : lay(bound, name);
@@ -76,7 +77,9 @@ function layOut(value: Value, layout: "rows" | "strided" | undefined, who: strin
   const aligned = layout === "strided" || (offset * dtypes[value.dtype].bytes) % value.device.driver.alignment === 0;
   const last = value.shape.length - 1;
   const fits =
-    layout === "strided" || isContiguous(value.shape, strides) || (layout === "rows" && (value.shape[last] === 1 || strides[last] === 1));
+    layout === "strided" ||
+    isContiguous(value.shape, strides) ||
+    (layout === "rows" && (value.shape[last] === 1 || strides[last] === 1) && strides.every((stride) => stride >= 0));
   return fits && aligned ? value : contiguous(value);
 }
 
@@ -87,10 +90,14 @@ export function contiguous(value: Value): Value {
 }
 
 function bindInput(value: Value, name: string, device: Device, reads: Bind[]): LayoutSpec {
-  const { buffer, offset, strides } = checkedPlacement(value, name);
+  const { buffer, offset: placed, strides } = checkedPlacement(value, name);
+  const empty = sizeOf(value.shape) === 0;
+  const offset = empty ? 0 : placed;
   const width = dtypes[value.dtype].bytes;
   const { alignment } = device.driver;
-  const start = Math.floor((offset * width) / alignment) * alignment;
+  // Negative strides reach back from the first element; the binding must hold what they reach.
+  const first = empty ? 0 : value.shape.reduce((at, n, axis) => at + Math.min(0, (n - 1) * strides[axis]!), offset);
+  const start = Math.floor((first * width) / alignment) * alignment;
   reads.push({ name, buffer, offset: start, bytes: buffer.bytes - start });
   const layout = isContiguous(value.shape, strides) ? contiguousStrides(value.shape) : strides;
   return { shape: value.shape, dtype: value.dtype, strides: layout, offset: offset - start / width };
@@ -104,7 +111,12 @@ export function store(value: Value, buffer: Buffer): void {
     return;
   }
   if (value.expression) computeExpression(value);
-  if (value.placement!.buffer === buffer && !isWhole(value)) return store(contiguous(value), buffer);
+  if (value.placement!.buffer === buffer && !isWhole(value)) {
+    const copied = contiguous(value).retain();
+    store(copied, buffer);
+    copied.release();
+    return;
+  }
   launch(value.device, copy.contract, { x: value }, {}, { y: value }, new Set(), { y: destination });
 }
 
@@ -122,11 +134,15 @@ function readsElsewhere(value: Value, buffer: Buffer): boolean {
 
 /** The memory behind the names of an application, for a driver. */
 export function bindings(application: Application, storageOf: (buffer: Buffer) => unknown): Record<string, Binding> {
+  const { contract, reads, writes } = application;
   const out: Record<string, Binding> = {};
-  for (const { name, buffer, offset, bytes } of [...application.reads, ...application.writes])
-    out[name] = { storage: storageOf(buffer), offset, bytes };
+  for (const { name, buffer, offset, bytes } of reads) out[name] = { storage: storageOf(buffer), offset, bytes };
+  for (const { name, buffer, offset, bytes } of writes) out[outputMemory(contract, name)] = { storage: storageOf(buffer), offset, bytes };
   return out;
 }
+
+/** What launches call an output's memory: its name, or `out.NAME` where an input has that name. */
+export const outputMemory = (contract: Contract, name: string): string => (name.split(".")[0]! in contract.inputs ? `out.${name}` : name);
 
 export const isList = <T>(value: T | readonly T[]): value is readonly T[] => Array.isArray(value);
 const plainSpec = ({ shape, dtype }: Spec): Spec => ({ shape, dtype });

@@ -14,8 +14,12 @@ export function viewOf(
   const [name] = Object.keys(contract.outputs) as [string];
   const spec = specs[name] as Spec;
   const source = materialize(Object.values(inputs)[0] as Value);
-  const seen = tryView(contract, source, attrs, spec) ?? tryView(contract, contiguous(source), attrs, spec);
-  return { [name]: seen! };
+  const seen = tryView(contract, source, attrs, spec);
+  if (seen) return { [name]: seen };
+  const copied = contiguous(source).retain();
+  const ofCopy = tryView(contract, copied, attrs, spec)!;
+  copied.release();
+  return { [name]: ofCopy };
 }
 
 function tryView(contract: Contract, source: Value, attrs: Readonly<Record<string, unknown>>, spec: Spec): Value | undefined {

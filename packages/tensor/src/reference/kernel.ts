@@ -1,6 +1,7 @@
 import { decode, encode } from "../dtype.ts";
 import { type Kernel, type LayoutSpec, type PlanRequest, tensorInterface } from "../kernel.ts";
-import type { AttrDefaults, Attrs, Inputs, Op, Outputs, Spec } from "../op.ts";
+import { outputMemory } from "../launch.ts";
+import type { AttrDefaults, Attrs, Contract, Inputs, Op, Outputs, Spec } from "../op.ts";
 import { contiguousStrides, sizeOf } from "../shape.ts";
 import type { ReferenceLaunch } from "./driver.ts";
 
@@ -22,11 +23,14 @@ export function referenceKernel<I extends Inputs, A extends AttrDefaults, O exte
     driver: "reference",
     interface: tensorInterface,
     layout: Object.fromEntries(Object.keys(op.contract.inputs).map((name) => [name, "strided"])),
-    plan: (request) => ({ launches: [{ run: (memory) => execute(request, memory, compute as never) } satisfies ReferenceLaunch] }),
+    plan: (request) => ({
+      launches: [{ run: (memory) => execute(op.contract, request, memory, compute as never) } satisfies ReferenceLaunch],
+    }),
   };
 }
 
 function execute(
+  contract: Contract,
   { specs, outputs, attrs }: PlanRequest,
   memory: Readonly<Record<string, Uint8Array>>,
   compute: (inputs: Record<string, unknown>, attrs: unknown, outputs: PlanRequest["outputs"]) => DenseOutputs,
@@ -38,7 +42,7 @@ function execute(
     ]),
   );
   for (const [name, data] of Object.entries(compute(inputs, attrs, outputs)))
-    memory[name]!.set(encode(data, (outputs[name] as Spec).dtype));
+    memory[outputMemory(contract, name)]!.set(encode(data, (outputs[name] as Spec).dtype));
 }
 
 /** The elements that a layout names, in row-major order. */
