@@ -308,6 +308,8 @@ export class Tensor {
   /** One extent may be -1: what is left. */
   reshape(shape: Shape): Tensor {
     const known = shape.reduce((n, extent) => (extent === -1 ? n : n * extent), 1);
+    if (known === 0 && shape.includes(-1))
+      throw new ShapeError(`reshape: -1 in ${show(shape)} could be anything, as another extent is 0. Write it out.`);
     return reshape({ x: this }, { shape: shape.map((extent) => (extent === -1 ? this.size / known : extent)) });
   }
   permute(order: readonly number[]): Tensor {

@@ -70,10 +70,11 @@ export const cummax = defineOp({
   saves: ["x", "y"],
   grad: ({ saved: { x, y }, attrs: { axis }, upstream }) => {
     const at = axisIn(axis, x.shape.length, "cummax");
+    if (x.shape[at] === 0) return { x: x.zerosLike() };
     // A new maximum starts where y rises (and at the first element); its run is the running count of such starts.
     const n = x.shape[at]!;
-    const rises = n === 0 ? y.ne(y) : y.slice(at, 1, n).gt(y.slice(at, 0, Math.max(n - 1, 0)));
-    const first = y.slice(at, 0, Math.min(1, n));
+    const rises = y.slice(at, 1, n).gt(y.slice(at, 0, n - 1));
+    const first = y.slice(at, 0, 1);
     const starts = first.eq(first).cast("i32").concatWith(rises.cast("i32"), at);
     const run = cumsum({ x: starts }, { axis: at }).sub(1);
     const sums = upstream.y!.scatterAdd(run, at, n);

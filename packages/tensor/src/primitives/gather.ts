@@ -1,6 +1,6 @@
 import { DTypeError, ShapeError } from "../errors.ts";
 import { defineOp, one, out, required, type Spec } from "../op.ts";
-import { axisIn, sameShape, type Shape, show } from "../shape.ts";
+import { axisIn, sameShape, type Shape, show, sizeOf } from "../shape.ts";
 
 function checkIndices(who: string, indices: Spec): void {
   if (indices.dtype !== "i32") throw new DTypeError(`${who}: indices must be i32, got ${indices.dtype}.`);
@@ -18,7 +18,7 @@ export const take = defineOp({
   infer: ({ x, indices }, { axis }) => {
     checkIndices("take", indices);
     const at = axisIn(axis, x.shape.length, "take");
-    if (x.shape[at] === 0) throw new ShapeError(`take: axis ${axis} of ${show(x.shape)} is empty.`);
+    if (x.shape[at] === 0 && sizeOf(indices.shape) > 0) throw new ShapeError(`take: axis ${axis} of ${show(x.shape)} is empty.`);
     return { y: { shape: [...x.shape.slice(0, at), ...indices.shape, ...x.shape.slice(at + 1)], dtype: x.dtype } };
   },
   saves: ["indices"],
@@ -61,7 +61,7 @@ export const gather = defineOp({
   infer: ({ x, indices }, { axis }) => {
     checkIndices("gather", indices);
     const at = checkAlong("gather", x.shape, indices.shape, axis);
-    if (x.shape[at] === 0) throw new ShapeError(`gather: axis ${axis} of ${show(x.shape)} is empty.`);
+    if (x.shape[at] === 0 && sizeOf(indices.shape) > 0) throw new ShapeError(`gather: axis ${axis} of ${show(x.shape)} is empty.`);
     return { y: { shape: indices.shape, dtype: x.dtype } };
   },
   saves: ["indices"],
