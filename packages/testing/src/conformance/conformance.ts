@@ -1,4 +1,4 @@
-import { type Device, type DType, dtypes, explain, reference, type Sample, type Tolerance } from "@x/tensor";
+import { type Device, type DType, decode, dtypes, encode, explain, reference, type Sample, type Tolerance } from "@x/tensor";
 import { compareArrays } from "../compare.ts";
 import { Stream } from "../stream.ts";
 import { type DrawnInputs, drawInputs, type Handover, placeInputs } from "./inputs.ts";
@@ -142,9 +142,16 @@ function differences(what: string, made: readonly Read[], wanted: readonly Read[
     if (!expected) return [`${what}: ${name} is not among the expected ${wanted.map((other) => other.name).join(", ")}`];
     if (String(shape) !== String(expected.shape)) return [`${what}: ${name} has shape [${shape}], expected [${expected.shape}]`];
     const tolerance = isFloatType(dtype) ? (given ?? usual[dtype] ?? exact) : exact;
-    const comparison = compareArrays(data, expected.data, { ...tolerance, shape });
+    const comparison = compareArrays(data, overflown(expected.data, dtype), { ...tolerance, shape });
     return comparison.pass ? [] : [`${what}: ${name}: ${comparison.report()}`];
   });
+}
+
+/** The expected values, infinite where the narrower dtype cannot hold them. */
+function overflown(expected: ArrayLike<number>, dtype: DType): ArrayLike<number> {
+  if (!isFloatType(dtype)) return expected;
+  const stored = decode(encode(expected, dtype), dtype);
+  return Float64Array.from(expected, (value, i) => (Math.abs(stored[i]!) === Number.POSITIVE_INFINITY ? stored[i]! : value));
 }
 
 /** What a strict run says of a sample: who ran through a reference without being excused, or is excused without need. */
