@@ -23,6 +23,9 @@ export interface CausalLM {
   /** The most positions it can see; undefined: no limit of its own. */
   readonly maxLength: number | undefined;
   /** tokens i32 [batch, length] -> logits [batch, length, vocabSize]; with a state, of the positions that follow it. `lastOnly` gives [batch, 1, vocabSize]. */
-  forward(tokens: Tensor, options?: { readonly state?: ModelState; readonly positions?: Tensor; readonly keyMask?: Tensor; readonly lastOnly?: boolean }): Tensor;
+  forward(
+    tokens: Tensor,
+    options?: { readonly state?: ModelState; readonly positions?: Tensor; readonly keyMask?: Tensor; readonly lastOnly?: boolean },
+  ): Tensor;
   initState(options: { readonly batch: number; readonly capacity: number }): ModelState;
 }

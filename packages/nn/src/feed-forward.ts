@@ -1,4 +1,4 @@
-import { type Activation, swiglu } from "@x/ops";
+import { type Activation, activations } from "@x/ops";
 import type { Tensor } from "@x/tensor";
 import { Dropout } from "./dropout.ts";
 import type { Init } from "./init.ts";
@@ -15,7 +15,10 @@ export interface FeedForwardOptions {
   readonly biasInit?: Init;
 }
 
-const inits = ({ init, biasInit }: { init?: Init | undefined; biasInit?: Init | undefined }) => ({ ...(init && { init }), ...(biasInit && { biasInit }) });
+const inits = ({ init, biasInit }: { init?: Init | undefined; biasInit?: Init | undefined }) => ({
+  ...(init && { init }),
+  ...(biasInit && { biasInit }),
+});
 
 /** The Transformer's feed-forward: output(activation(input(x))). [..., dim] -> [..., dim] */
 export class MLP extends Module {
@@ -24,7 +27,16 @@ export class MLP extends Module {
   readonly dropout: Dropout;
   readonly activation: Activation;
 
-  constructor({ dim, hiddenDim, bias = true, dropout = 0, activation = "gelu", init, outputInit = init, biasInit }: FeedForwardOptions & { readonly activation?: Activation }) {
+  constructor({
+    dim,
+    hiddenDim,
+    bias = true,
+    dropout = 0,
+    activation = "gelu",
+    init,
+    outputInit = init,
+    biasInit,
+  }: FeedForwardOptions & { readonly activation?: Activation }) {
     super();
     this.activation = activation;
     this.input = new Linear({ inputDim: dim, outputDim: hiddenDim, bias, ...inits({ init, biasInit }) });
@@ -37,15 +49,26 @@ export class MLP extends Module {
   }
 }
 
-/** The gated feed-forward: down(silu(gate(x)) * up(x)). [..., dim] -> [..., dim]. Shazeer 2020, arXiv 2002.05202. */
-export class SwiGLU extends Module {
+/** A gated feed-forward: down(activation(gate(x)) * up(x)). [..., dim] -> [..., dim]. Shazeer 2020, arXiv 2002.05202. */
+export class GatedMLP extends Module {
   readonly gate: Linear;
   readonly up: Linear;
   readonly down: Linear;
   readonly dropout: Dropout;
+  readonly activation: Activation;
 
-  constructor({ dim, hiddenDim, bias = false, dropout = 0, init, outputInit = init, biasInit }: FeedForwardOptions) {
+  constructor({
+    dim,
+    hiddenDim,
+    bias = false,
+    dropout = 0,
+    activation = "silu",
+    init,
+    outputInit = init,
+    biasInit,
+  }: FeedForwardOptions & { readonly activation?: Activation }) {
     super();
+    this.activation = activation;
     const inner = { inputDim: dim, outputDim: hiddenDim, bias, ...inits({ init, biasInit }) };
     this.gate = new Linear(inner);
     this.up = new Linear(inner);
@@ -54,6 +77,14 @@ export class SwiGLU extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.dropout.forward(this.down.forward(swiglu({ gate: this.gate.forward(x), up: this.up.forward(x) })));
+    const gate = activations[this.activation](this.gate.forward(x));
+    return this.dropout.forward(this.down.forward(gate.mul(this.up.forward(x))));
+  }
+}
+
+/** The gated feed-forward with SiLU, as Llama has it. [..., dim] -> [..., dim] */
+export class SwiGLU extends GatedMLP {
+  constructor(options: FeedForwardOptions) {
+    super({ ...options, activation: "silu" });
   }
 }

@@ -1,8 +1,19 @@
 export type { CausalLM, ModelState } from "./causal-lm.ts";
 export { Dropout } from "./dropout.ts";
 export { Embedding } from "./embedding.ts";
-export { type FeedForwardOptions, MLP, SwiGLU } from "./feed-forward.ts";
-export { constant, fanInUniform, type Init, normal, onesInit, parameter, type ParameterOptions, uniform, xavierUniform, zerosInit } from "./init.ts";
+export { type FeedForwardOptions, GatedMLP, MLP, SwiGLU } from "./feed-forward.ts";
+export {
+  constant,
+  fanInUniform,
+  type Init,
+  normal,
+  onesInit,
+  type ParameterOptions,
+  parameter,
+  uniform,
+  xavierUniform,
+  zerosInit,
+} from "./init.ts";
 export { Linear, type LinearOptions } from "./linear.ts";
 export { cellAliases, cellPaths, Module, namedCells } from "./module.ts";
 export { formatReport, type HostState, type LoadReport, loadStateDict, stateDict } from "./state-dict.ts";

@@ -24,7 +24,8 @@ export const uniform =
 const fanIn = (shape: Shape): number => sizeOf(shape.slice(1));
 
 /** PyTorch's default for linear and convolution weights: uniform on +-1 / sqrt(fan in). */
-export const fanInUniform: Init = (shape, generator) => uniform(-1 / Math.sqrt(fanIn(shape)), 1 / Math.sqrt(fanIn(shape)))(shape, generator);
+export const fanInUniform: Init = (shape, generator) =>
+  uniform(-1 / Math.sqrt(fanIn(shape)), 1 / Math.sqrt(fanIn(shape)))(shape, generator);
 
 /** Glorot and Bengio 2010: uniform with deviation sqrt(2 / (fan in + fan out)) times `gain`. */
 export const xavierUniform =

@@ -16,7 +16,13 @@ export class Linear extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
 
-  constructor({ inputDim, outputDim, bias = true, init = fanInUniform, biasInit = uniform(-1 / Math.sqrt(inputDim), 1 / Math.sqrt(inputDim)) }: LinearOptions) {
+  constructor({
+    inputDim,
+    outputDim,
+    bias = true,
+    init = fanInUniform,
+    biasInit = uniform(-1 / Math.sqrt(inputDim), 1 / Math.sqrt(inputDim)),
+  }: LinearOptions) {
     super();
     this.weight = parameter([outputDim, inputDim], init);
     this.bias = bias ? parameter([outputDim], biasInit) : undefined;

@@ -1,4 +1,4 @@
-import { Cell, type Parameter, scope, type State, TensorError } from "@x/tensor";
+import { Cell, type Parameter, type State, scope, TensorError } from "@x/tensor";
 
 const brand = Symbol.for("@x/nn.module");
 

@@ -48,10 +48,12 @@ export function loadStateDict(
   const bad = new Set(mismatched.map(({ name }) => name));
   const loaded = [...sources].filter(([, name]) => !bad.has(name));
   const report = { loaded: loaded.map(([own]) => own), missing, unused, mismatched };
-  if (strict && missing.length + unused.length + mismatched.length > 0) throw new TensorError(`loadStateDict: the names or shapes do not fit.\n${formatReport(report)}`);
+  if (strict && missing.length + unused.length + mismatched.length > 0)
+    throw new TensorError(`loadStateDict: the names or shapes do not fit.\n${formatReport(report)}`);
   for (const [own, name] of loaded) {
     const { values, shape } = state.get(name)!;
-    if (values.length !== sizeOf(shape)) throw new ShapeError(`loadStateDict: ${name} has shape ${show(shape)} but ${values.length} values.`);
+    if (values.length !== sizeOf(shape))
+      throw new ShapeError(`loadStateDict: ${name} has shape ${show(shape)} but ${values.length} values.`);
     cells.get(own)!.write(values);
   }
   return report;
@@ -63,6 +65,9 @@ export function formatReport({ loaded, missing, unused, mismatched }: LoadReport
     ...list("loaded", loaded),
     ...list("missing in the file", missing),
     ...list("unused from the file", unused),
-    ...list("other shapes", mismatched.map(({ name, expected, received }) => `${name} is ${show(expected)} here, ${show(received)} in the file`)),
+    ...list(
+      "other shapes",
+      mismatched.map(({ name, expected, received }) => `${name} is ${show(expected)} here, ${show(received)} in the file`),
+    ),
   ].join("\n");
 }

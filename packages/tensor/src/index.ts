@@ -81,6 +81,7 @@ export { sort, topK } from "./primitives/sort.ts";
 export type { Instruction, Program, ScalarName } from "./program.ts";
 export { philox, randomBits, uniformFromBits } from "./random.ts";
 export { reference } from "./reference/driver.ts";
+export { isTracing } from "./trace.ts";
 export { evaluateProgram } from "./reference/program.ts";
 export type { ExpressionSample, Fill, OpSample, Sample, SampleInput, Tolerance } from "./sample.ts";
 export { openScope, scope, tensorsIn } from "./scope.ts";

@@ -1,3 +1,4 @@
+import { context } from "./context.ts";
 import type { Cell } from "./cell.ts";
 import type { Application, Bind } from "./launch.ts";
 import type { PerName } from "./kernel.ts";
@@ -17,6 +18,9 @@ export class Trace {
     if (!this.cells.has(cell)) this.cells.set(cell, cell.buffer.version);
   }
 }
+
+/** Whether a compiled step is being recorded: host bookkeeping that must happen once a call does not belong into its body. */
+export const isTracing = (): boolean => context.trace !== undefined;
 
 /**
  * What the trace says, one line an application, with buffers numbered by appearance and constants spelled out: two traces of a body are

@@ -1,0 +1,155 @@
+import { type Init, Linear, Module } from "@x/nn";
+import { attention } from "@x/ops";
+import { ShapeError, type Tensor, TensorError } from "@x/tensor";
+import type { LayerCache } from "./kv-cache.ts";
+
+/** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what is cached. */
+export interface Rotation extends Module {
+  forward(x: Tensor, positions: Tensor, total?: number): Tensor;
+}
+/** Normalises each head's queries or keys over headDim. */
+export interface HeadNorm extends Module {
+  forward(x: Tensor): Tensor;
+}
+
+export interface AttentionOptions {
+  readonly dim: number;
+  readonly numHeads: number;
+  /** Heads of keys and values, each shared by numHeads / numKvHeads query heads: 1 is multi-query, numHeads multi-head attention. */
+  readonly numKvHeads?: number;
+  readonly headDim?: number;
+  readonly causal?: boolean;
+  /** Factor on the scores; 1 / sqrt(headDim) if absent. */
+  readonly scale?: number;
+  readonly bias?: boolean;
+  readonly outputBias?: boolean;
+  readonly rotation?: Rotation | undefined;
+  readonly queryNorm?: HeadNorm | undefined;
+  readonly keyNorm?: HeadNorm | undefined;
+  readonly init?: Init;
+  readonly outputInit?: Init;
+  readonly biasInit?: Init;
+  /** Width of what keys and values are made from, in cross-attention. */
+  readonly memoryDim?: number;
+}
+
+export interface AttendOptions {
+  /** i32 [length] or [batch, length], for the rotation; needed where there is one. */
+  readonly positions?: Tensor | undefined;
+  /** bool [batch, keys]: true where a key may be seen. */
+  readonly keyMask?: Tensor | undefined;
+  /** Keys and values of earlier calls. */
+  readonly cache?: LayerCache | undefined;
+  /** The sequence's length with what is cached; dynamic rotations go by it. */
+  readonly total?: number | undefined;
+}
+
+/** [batch, length, heads * headDim] seen as [batch, heads, length, headDim]: a view. */
+const splitHeads = (x: Tensor, heads: number): Tensor => {
+  const [batch, length, width] = x.shape as [number, number, number];
+  return x.reshape([batch, length, heads, width / heads]).permute([0, 2, 1, 3]);
+};
+const joinHeads = (x: Tensor): Tensor => {
+  const [batch, heads, length, dim] = x.shape as [number, number, number, number];
+  return x.permute([0, 2, 1, 3]).reshape([batch, length, heads * dim]);
+};
+
+/** What self- and cross-attention share: the projections, and the way from heads to the result. */
+abstract class Heads extends Module {
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly scale: number;
+  readonly query: Linear;
+  readonly key: Linear;
+  readonly value: Linear;
+  readonly output: Linear;
+  readonly queryNorm: HeadNorm | undefined;
+  readonly keyNorm: HeadNorm | undefined;
+
+  constructor(options: AttentionOptions) {
+    super();
+    const {
+      dim,
+      numHeads,
+      numKvHeads = numHeads,
+      headDim = dim / numHeads,
+      bias = true,
+      outputBias = bias,
+      init,
+      outputInit = init,
+      biasInit,
+      memoryDim = dim,
+    } = options;
+    if (!Number.isInteger(headDim))
+      throw new ShapeError(`${new.target.name}: dim ${dim} must be a multiple of numHeads ${numHeads}, or headDim be given.`);
+    if (numHeads % numKvHeads !== 0)
+      throw new ShapeError(`${new.target.name}: numHeads ${numHeads} must be a multiple of numKvHeads ${numKvHeads}.`);
+    this.numHeads = numHeads;
+    this.numKvHeads = numKvHeads;
+    this.headDim = headDim;
+    this.scale = options.scale ?? 1 / Math.sqrt(headDim);
+    const inits = { ...(init && { init }), ...(biasInit && { biasInit }) };
+    this.query = new Linear({ inputDim: dim, outputDim: numHeads * headDim, bias, ...inits });
+    this.key = new Linear({ inputDim: memoryDim, outputDim: numKvHeads * headDim, bias, ...inits });
+    this.value = new Linear({ inputDim: memoryDim, outputDim: numKvHeads * headDim, bias, ...inits });
+    this.output = new Linear({
+      inputDim: numHeads * headDim,
+      outputDim: dim,
+      bias: outputBias,
+      ...inits,
+      ...(outputInit && { init: outputInit }),
+    });
+    this.queryNorm = options.queryNorm;
+    this.keyNorm = options.keyNorm;
+  }
+
+  protected queries(x: Tensor): Tensor {
+    const q = splitHeads(this.query.forward(x), this.numHeads);
+    return this.queryNorm ? this.queryNorm.forward(q) : q;
+  }
+
+  protected keysAndValues(x: Tensor): { k: Tensor; v: Tensor } {
+    const k = splitHeads(this.key.forward(x), this.numKvHeads);
+    return { k: this.keyNorm ? this.keyNorm.forward(k) : k, v: splitHeads(this.value.forward(x), this.numKvHeads) };
+  }
+}
+
+/**
+ * Self-attention over [batch, length, dim] -> [batch, length, dim], with shared key-value heads (MHA, GQA, MQA), rotary positions, norms on queries and keys, and a
+ * cache, each handed in. Vaswani et al. 2017, arXiv 1706.03762; Shazeer 2019, arXiv 1911.02150; Ainslie et al. 2023, arXiv 2305.13245.
+ */
+export class SelfAttention extends Heads {
+  readonly causal: boolean;
+  readonly rotation: Rotation | undefined;
+
+  constructor(options: Omit<AttentionOptions, "memoryDim">) {
+    super(options);
+    this.causal = options.causal ?? false;
+    this.rotation = options.rotation;
+  }
+
+  forward(x: Tensor, { positions, keyMask, cache, total }: AttendOptions = {}): Tensor {
+    const q = this.#turn(this.queries(x), positions, total);
+    const { k, v } = this.keysAndValues(x);
+    const turned = this.#turn(k, positions, total);
+    if (cache && !this.causal) throw new TensorError("SelfAttention: a cache needs causal attention; set causal: true.");
+    const { scale, causal } = this;
+    const o = cache ? cache.attend(q, turned, v, scale) : attention({ q, k: turned, v, keyMask }, { scale, causal });
+    return this.output.forward(joinHeads(o));
+  }
+
+  #turn(x: Tensor, positions: Tensor | undefined, total: number | undefined): Tensor {
+    if (!this.rotation) return x;
+    if (!positions) throw new TensorError("SelfAttention: positions are needed for its rotation. Pass { positions: arange(length) }.");
+    return this.rotation.forward(x, positions, total);
+  }
+}
+
+/** Attention from x [batch, length, dim] to a memory [batch, keys, memoryDim] -> [batch, length, dim]: a decoder looking at its encoder. */
+export class CrossAttention extends Heads {
+  forward(x: Tensor, memory: Tensor, { keyMask }: Pick<AttendOptions, "keyMask"> = {}): Tensor {
+    const { k, v } = this.keysAndValues(memory);
+    return this.output.forward(joinHeads(attention({ q: this.queries(x), k, v, keyMask }, { scale: this.scale })));
+  }
+}

@@ -1,0 +1,2 @@
+export { gpt2Config, gpt2Names } from "./checkpoint.ts";
+export { GPT2, type GPT2Config, type GPT2Options } from "./gpt2.ts";

@@ -1,0 +1,135 @@
+import { drop, rename } from "@x/checkpoint";
+import type { RopeScaling } from "@x/posenc";
+import { TensorError } from "@x/tensor";
+import { ConfigReader, type PublishedConfig } from "../config.ts";
+import type { LlamaConfig } from "./llama.ts";
+
+/** The Llama family's published names: Llama, Mistral, Qwen2 and Qwen3 share them. */
+export const llamaNames = rename(
+  [
+    ["model.embed_tokens.weight", "tokens.weight"],
+    ["model.layers.{i}.input_layernorm.weight", "layers.{i}.norm1.weight"],
+    ["model.layers.{i}.self_attn.q_proj.{p}", "layers.{i}.attention.query.{p}"],
+    ["model.layers.{i}.self_attn.k_proj.{p}", "layers.{i}.attention.key.{p}"],
+    ["model.layers.{i}.self_attn.v_proj.{p}", "layers.{i}.attention.value.{p}"],
+    ["model.layers.{i}.self_attn.o_proj.{p}", "layers.{i}.attention.output.{p}"],
+    ["model.layers.{i}.self_attn.q_norm.weight", "layers.{i}.attention.queryNorm.weight"],
+    ["model.layers.{i}.self_attn.k_norm.weight", "layers.{i}.attention.keyNorm.weight"],
+    ["model.layers.{i}.self_attn.rotary_emb.inv_freq", drop("rotary frequencies, a constant of older files")],
+    ["model.layers.{i}.post_attention_layernorm.weight", "layers.{i}.norm2.weight"],
+    ["model.layers.{i}.mlp.gate_proj.{p}", "layers.{i}.mlp.gate.{p}"],
+    ["model.layers.{i}.mlp.up_proj.{p}", "layers.{i}.mlp.up.{p}"],
+    ["model.layers.{i}.mlp.down_proj.{p}", "layers.{i}.mlp.down.{p}"],
+    ["model.norm.weight", "norm.weight"],
+    ["lm_head.weight", "head.weight"],
+  ],
+  { base: "model." },
+);
+
+/** What differs between the families where config.json is silent. */
+interface Defaults {
+  readonly vocabSize: number;
+  readonly hiddenDim: number;
+  readonly numKvHeads?: number;
+  readonly headDim?: number;
+  readonly maxLength: number;
+}
+const families: Readonly<Record<string, Defaults>> = {
+  llama: { vocabSize: 32000, hiddenDim: 11008, maxLength: 2048 },
+  mistral: { vocabSize: 32000, hiddenDim: 14336, numKvHeads: 8, maxLength: 131072 },
+  qwen2: { vocabSize: 151936, hiddenDim: 22016, numKvHeads: 32, maxLength: 32768 },
+  qwen3: { vocabSize: 151936, hiddenDim: 22016, numKvHeads: 32, headDim: 128, maxLength: 32768 },
+};
+
+/** Our configuration from a published config.json of model_type llama, mistral, qwen2 or qwen3; missing keys have transformers' defaults. */
+export function llamaConfig(json: unknown): LlamaConfig {
+  const config = new ConfigReader(json, "Llama");
+  const family = config.string("model_type", "llama");
+  const defaults = families[family];
+  if (!defaults) throw new TensorError(`Llama: model_type in config.json is "${family}"; known are ${Object.keys(families).join(", ")}.`);
+  refuseWindows(config, family);
+  const dim = config.size("hidden_size", 4096);
+  const numHeads = config.size("num_attention_heads", 32);
+  const headDim = config.optional("head_dim") ?? defaults.headDim ?? dim / numHeads;
+  const maxLength = config.size("max_position_embeddings", defaults.maxLength);
+  const attentionBias = family === "qwen2" || config.boolean("attention_bias", false);
+  const rope = ropeOf(config, maxLength);
+  return {
+    vocabSize: config.size("vocab_size", defaults.vocabSize),
+    maxLength,
+    dim,
+    numHeads,
+    numKvHeads: config.optional("num_key_value_heads") ?? defaults.numKvHeads ?? numHeads,
+    headDim,
+    numLayers: config.size("num_hidden_layers", 32),
+    hiddenDim: config.size("intermediate_size", defaults.hiddenDim),
+    eps: config.number("rms_norm_eps", 1e-6),
+    activation: config.activation("hidden_act", "silu"),
+    ropeBase: rope.base,
+    ropeScaling: rope.scaling,
+    attentionBias,
+    outputBias: family !== "qwen2" && attentionBias,
+    mlpBias: family === "llama" && config.boolean("mlp_bias", false),
+    queryKeyNorm: family === "qwen3",
+    tied: config.boolean("tie_word_embeddings", false),
+  };
+}
+
+/** Sliding windows change what is computed; they are refused where the file would use one. */
+function refuseWindows(config: ConfigReader, family: string): void {
+  const types = config.list("layer_types");
+  if (types?.some((type) => type !== "full_attention")) config.refuse("layer_types", () => false, "sliding-window attention");
+  if (types) return;
+  if (family === "mistral") config.refuse("sliding_window", () => false, "sliding-window attention");
+  else if (config.boolean("use_sliding_window", false)) config.refuse("sliding_window", () => false, "sliding-window attention");
+}
+
+/** Version 5 files nest everything in rope_parameters; version 4 has rope_theta beside rope_scaling, with `type` or `rope_type`. */
+function ropeOf(config: ConfigReader, maxLength: number): { base: number; scaling: RopeScaling } {
+  const nested = config.record("rope_parameters");
+  const raw = nested ?? config.record("rope_scaling") ?? {};
+  const inner = new ConfigReader(raw, "Llama rope");
+  const base = nested ? inner.number("rope_theta", config.number("rope_theta", 10_000)) : config.number("rope_theta", 10_000);
+  return { base, scaling: scalingOf(inner, raw, maxLength) };
+}
+
+function scalingOf(rope: ConfigReader, raw: PublishedConfig, maxLength: number): RopeScaling {
+  const type = rope.string("rope_type", rope.string("type", "default"));
+  const factor = () => {
+    if (raw.factor == null) throw new TensorError(`Llama: rope scaling "${type}" in config.json needs a factor.`);
+    return rope.number("factor", 1);
+  };
+  const originalMaxLength = rope.number("original_max_position_embeddings", maxLength);
+  switch (type) {
+    case "default":
+      return { type };
+    case "linear":
+      return { type, factor: factor() };
+    case "dynamic":
+      return { type, factor: factor(), originalMaxLength: maxLength };
+    case "llama3":
+      return {
+        type,
+        factor: factor(),
+        lowFactor: rope.number("low_freq_factor", 1),
+        highFactor: rope.number("high_freq_factor", 4),
+        originalMaxLength,
+      };
+    case "yarn":
+      return {
+        type,
+        factor: factor(),
+        originalMaxLength,
+        betaFast: rope.number("beta_fast", 32),
+        betaSlow: rope.number("beta_slow", 1),
+        attentionFactor: rope.optional("attention_factor"),
+        mscale: rope.optional("mscale"),
+        mscaleAllDim: rope.optional("mscale_all_dim"),
+        truncate: rope.boolean("truncate", true),
+      };
+    default:
+      throw new TensorError(
+        `Llama: rope type "${type}" in config.json is not supported; known are default, linear, dynamic, llama3, yarn.`,
+      );
+  }
+}

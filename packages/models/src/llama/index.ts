@@ -1,0 +1,2 @@
+export { llamaConfig, llamaNames } from "./checkpoint.ts";
+export { Llama, type LlamaConfig, type LlamaOptions } from "./llama.ts";

@@ -1,0 +1,168 @@
+import { KvCache, type LayerCache, SelfAttention } from "@x/attention";
+import { type CausalLM, Embedding, GatedMLP, Linear, type ModelState, Module, normal } from "@x/nn";
+import { RMSNorm } from "@x/norm";
+import type { Activation } from "@x/ops";
+import { type RopeScaling, RotaryPositions } from "@x/posenc";
+import { arange, ShapeError, type Tensor } from "@x/tensor";
+
+export interface LlamaConfig {
+  readonly vocabSize: number;
+  readonly maxLength: number;
+  readonly dim: number;
+  readonly numLayers: number;
+  readonly numHeads: number;
+  readonly numKvHeads?: number;
+  readonly headDim?: number;
+  readonly hiddenDim: number;
+  readonly eps?: number;
+  readonly activation?: Activation;
+  /** Base of the rotary frequencies. */
+  readonly ropeBase?: number;
+  readonly ropeScaling?: RopeScaling;
+  /** Biases of the query, key and value projections, and of the output projection. */
+  readonly attentionBias?: boolean;
+  readonly outputBias?: boolean;
+  readonly mlpBias?: boolean;
+  /** RMS norm of each head's queries and keys before the rotation, as Qwen3 has it. */
+  readonly queryKeyNorm?: boolean;
+  readonly tied?: boolean;
+}
+
+export interface LlamaOptions {
+  /** i32 [length] or [batch, length]; counted from 0 (or from the state's length) if absent. */
+  readonly positions?: Tensor;
+  /** bool [batch, length]: true where a token may be seen. */
+  readonly keyMask?: Tensor;
+  readonly state?: ModelState;
+  readonly lastOnly?: boolean;
+  /** The length that a dynamic rotation goes by, where positions do not say it. */
+  readonly total?: number;
+}
+
+interface LayerOptions {
+  readonly positions: Tensor;
+  readonly keyMask: Tensor | undefined;
+  readonly cache: LayerCache | undefined;
+  readonly total: number;
+}
+
+class Layer extends Module {
+  readonly norm1: RMSNorm;
+  readonly attention: SelfAttention;
+  readonly norm2: RMSNorm;
+  readonly mlp: GatedMLP;
+
+  constructor(config: LlamaConfig, rotation: RotaryPositions) {
+    super();
+    const {
+      dim,
+      numHeads,
+      numKvHeads = numHeads,
+      headDim = dim / numHeads,
+      hiddenDim,
+      eps = 1e-6,
+      activation = "silu",
+      attentionBias = false,
+      outputBias = attentionBias,
+      mlpBias = false,
+    } = config;
+    const init = normal(0.02);
+    const headNorm = () => (config.queryKeyNorm ? new RMSNorm({ dim: headDim, eps }) : undefined);
+    this.norm1 = new RMSNorm({ dim, eps });
+    this.attention = new SelfAttention({
+      dim,
+      numHeads,
+      numKvHeads,
+      headDim,
+      causal: true,
+      bias: attentionBias,
+      outputBias,
+      init,
+      rotation,
+      queryNorm: headNorm(),
+      keyNorm: headNorm(),
+    });
+    this.norm2 = new RMSNorm({ dim, eps });
+    this.mlp = new GatedMLP({ dim, hiddenDim, activation, bias: mlpBias, init });
+  }
+
+  forward(x: Tensor, options: LayerOptions): Tensor {
+    const { y, sum } = this.norm2.addNorm(this.attention.forward(this.norm1.forward(x), options), x);
+    return sum.add(this.mlp.forward(y));
+  }
+}
+
+/**
+ * The Llama family: RMS norm before each branch, rotary positions, gated feed-forward, shared key-value heads; with norms on queries and keys it is Qwen3, without biases and a
+ * window Mistral. tokens i32 [batch, length] -> logits [batch, length, vocabSize]. Touvron et al. 2023, arXiv 2302.13971.
+ */
+export class Llama extends Module implements CausalLM {
+  readonly config: LlamaConfig;
+  readonly vocabSize: number;
+  readonly maxLength: number;
+  readonly tokens: Embedding;
+  readonly rotation: RotaryPositions;
+  readonly layers: readonly Layer[];
+  readonly norm: RMSNorm;
+  readonly head: Linear | undefined;
+
+  constructor(config: LlamaConfig) {
+    super();
+    const {
+      vocabSize,
+      maxLength,
+      dim,
+      numLayers,
+      numHeads,
+      headDim = dim / numHeads,
+      eps = 1e-6,
+      ropeBase = 10_000,
+      ropeScaling = { type: "default" },
+      tied = false,
+    } = config;
+    this.config = config;
+    this.vocabSize = vocabSize;
+    this.maxLength = maxLength;
+    this.tokens = new Embedding({ vocabSize, dim, init: normal(0.02) });
+    this.rotation = new RotaryPositions({ headDim, maxLength, base: ropeBase, scaling: ropeScaling });
+    this.layers = Array.from({ length: numLayers }, () => new Layer(config, this.rotation));
+    this.norm = new RMSNorm({ dim, eps });
+    this.head = tied ? undefined : new Linear({ inputDim: dim, outputDim: vocabSize, bias: false, init: normal(0.02) });
+  }
+
+  forward(tokens: Tensor, options: LlamaOptions = {}): Tensor {
+    return this.logits(this.hiddenStates(tokens, options).at(-1)!, options);
+  }
+
+  /** What enters the first layer, what leaves each layer, the last one after the final norm: numLayers + 1 of [batch, length, dim]. */
+  hiddenStates(tokens: Tensor, { positions, keyMask, state, total }: LlamaOptions = {}): Tensor[] {
+    const length = tokens.shape[1];
+    if (tokens.shape.length !== 2 || length === undefined)
+      throw new ShapeError(`Llama: tokens must be [batch, length], got [${tokens.shape.join(", ")}].`);
+    const cache = state as KvCache | undefined;
+    cache?.checkRoom(length);
+    const at = positions ?? cache?.positions(length) ?? arange(length, { device: tokens.device });
+    const all = total ?? (cache?.length ?? 0) + length;
+    let x = this.tokens.forward(tokens);
+    const states = [x];
+    for (const [i, layer] of this.layers.entries()) {
+      x = layer.forward(x, { positions: at, keyMask, cache: cache?.layers[i], total: all });
+      states.push(x);
+    }
+    cache?.advance(length);
+    states[states.length - 1] = this.norm.forward(x);
+    return states;
+  }
+
+  /** [batch, length, dim] -> logits [batch, length, vocabSize] */
+  logits(hidden: Tensor, { lastOnly = false }: Pick<LlamaOptions, "lastOnly"> = {}): Tensor {
+    const length = hidden.shape[1]!;
+    const x = lastOnly ? hidden.slice(1, length - 1, length) : hidden;
+    return this.head ? this.head.forward(x) : this.tokens.attend(x);
+  }
+
+  initState({ batch, capacity }: { readonly batch: number; readonly capacity: number }): KvCache {
+    const { dim, numLayers, numHeads, numKvHeads = numHeads, headDim = dim / numHeads } = this.config;
+    return new KvCache({ batch, capacity, numLayers, numKvHeads, headDim, device: this.tokens.weight.device });
+  }
+}
