@@ -76,7 +76,7 @@ export const swiglu = defineOp({
   pointwise: true,
   infer: ({ gate, up }: { gate: Spec; up: Spec }) => {
     expectFloat("swiglu", "gate", gate);
-    expectSame("swiglu", "up", up, gate);
+    expectSame("swiglu", "up", up, gate, "gate");
     return { y: gate };
   },
   reference: ({ gate, up }) => ({ y: gate.mul(gate.sigmoid()).mul(up) }),

@@ -3,6 +3,7 @@ import {
   aux,
   DTypeError,
   defineOp,
+  full,
   maybe,
   one,
   out,
@@ -12,8 +13,9 @@ import {
   show,
   statisticsOf,
   type Tensor,
+  TensorError,
 } from "@x/tensor";
-import { expectDType, expectFloat } from "./expect.ts";
+import { expectDType, expectFloat, expectSame, expectStatistics } from "./expect.ts";
 
 interface Operands {
   readonly q: Spec;
@@ -23,14 +25,16 @@ interface Operands {
 }
 
 /** Checks q [B, H, Sq, D], k [B, G, Sk, D], v [B, G, Sk, Dv], keyMask [B, Sk]; the result's shape. */
-export function checkAttention(who: string, { q, k, v, keyMask }: Operands): Spec {
+export function checkAttention(who: string, { q, k, v, keyMask }: Operands, scale: number): Spec {
   expectFloat(who, "q", q);
-  expectDType(who, "k", k, q);
-  expectDType(who, "v", v, q);
+  expectDType(who, "k", k, q, "q");
+  expectDType(who, "v", v, q, "q");
   for (const [name, spec] of Object.entries({ q, k, v }))
     if (spec.shape.length !== 4) throw new ShapeError(`${who}: ${name} must be [batch, heads, length, headDim], got ${show(spec.shape)}.`);
   const [batch, heads, length, dim] = q.shape as [number, number, number, number];
   const [kvHeads, keys] = [k.shape[1]!, k.shape[2]!];
+  if (!Number.isFinite(scale))
+    throw new TensorError(`${who}: scale must be a finite number, got ${scale}. It is usually 1 / sqrt(headDim).`);
   if (k.shape[0] !== batch || v.shape[0] !== batch)
     throw new ShapeError(`${who}: batches differ: q ${show(q.shape)}, k ${show(k.shape)}, v ${show(v.shape)}.`);
   if (k.shape[3] !== dim) throw new ShapeError(`${who}: q and k must have one headDim, got ${dim} and ${k.shape[3]}.`);
@@ -69,9 +73,10 @@ export function repeatHeads(x: Tensor, heads: number): Tensor {
 }
 
 /** Scores and weights of dense attention in f32; rows that see nothing weigh nothing. */
-function weights(q: Tensor, k: Tensor, mask: Tensor | undefined, scale: number): { p: Tensor; lse: Tensor } {
+export function weights(q: Tensor, k: Tensor, mask: Tensor | undefined, scale: number): { p: Tensor; lse: Tensor } {
   const wide = statisticsOf(q.dtype);
   const s = q.cast(wide).matmul(repeatHeads(k, q.shape[1]!).cast(wide).transpose()).mul(scale);
+  if (k.shape[2] === 0) return { p: s, lse: full(s.shape.slice(0, 3), Number.POSITIVE_INFINITY, s) };
   if (!mask) {
     const largest = s.max(-1, { keepDims: true });
     const e = s.sub(largest).exp();
@@ -80,13 +85,13 @@ function weights(q: Tensor, k: Tensor, mask: Tensor | undefined, scale: number):
   }
   const seen = mask.expand(s.shape);
   // A finite stand-in, then selection: nothing infinite is computed with.
-  const hidden = seen.where(s, s.mul(0).add(-1e30));
+  const hidden = seen.where(s, -1e30);
   const largest = hidden.max(-1, { keepDims: true });
   const e = seen.where(hidden.sub(largest).exp(), s.zerosLike());
   const total = e.sum(-1, { keepDims: true });
   const any = total.gt(0);
   const safe = any.where(total, total.onesLike());
-  const lse = any.where(safe.log().add(largest), total.zerosLike().add(Number.POSITIVE_INFINITY));
+  const lse = any.where(safe.log().add(largest), Number.POSITIVE_INFINITY);
   return { p: e.div(safe), lse: lse.squeeze(-1) };
 }
 
@@ -100,8 +105,8 @@ export const attention = defineOp({
   inputs: { q: one(), k: one(), v: one(), keyMask: maybe() },
   attrs: { scale: required<number>(), causal: false },
   outputs: { o: out(), lse: aux() },
-  infer: ({ q, k, v, keyMask }) => {
-    const o = checkAttention("attention", { q, k, v, keyMask });
+  infer: ({ q, k, v, keyMask }, { scale }) => {
+    const o = checkAttention("attention", { q, k, v, keyMask }, scale);
     return { o, lse: { shape: q.shape.slice(0, 3), dtype: statisticsOf(q.dtype) } };
   },
   reference: ({ q, k, v, keyMask }, { scale, causal }) => {
@@ -127,8 +132,11 @@ export const attentionBackward = defineOp({
   inputs: { q: one(), k: one(), v: one(), keyMask: maybe(), o: one(), lse: one(), dO: maybe(), dLse: maybe() },
   attrs: { scale: required<number>(), causal: false },
   outputs: { dq: out(), dk: out(), dv: out() },
-  infer: ({ q, k, v, keyMask }) => {
-    checkAttention("attentionBackward", { q, k, v, keyMask });
+  infer: ({ q, k, v, keyMask, o, dO, ...rows }, { scale }) => {
+    const result = checkAttention("attentionBackward", { q, k, v, keyMask }, scale);
+    expectSame("attentionBackward", "o", o, result, "the result");
+    if (dO) expectSame("attentionBackward", "dO", dO, result, "the result");
+    for (const name of ["lse", "dLse"] as const) if (rows[name]) expectStatistics("attentionBackward", name, rows[name], q, "q");
     return { dq: q, dk: k, dv: v };
   },
   reference: ({ q, k, v, keyMask, o, lse, dO, dLse }, { scale, causal }) => {
@@ -142,7 +150,7 @@ export const attentionBackward = defineOp({
     const finite = any.where(lse, lse.zerosLike()).unsqueeze(-1);
     const seen = mask ? mask.expand(s.shape).and(any.unsqueeze(-1)) : any.unsqueeze(-1).expand(s.shape);
     const p = seen.where(seen.where(s.sub(finite), s.zerosLike()).exp(), s.zerosLike());
-    const g = (dO ?? o.mul(0)).cast(wide);
+    const g = (dO ?? o.zerosLike()).cast(wide);
     const rowSum = g.mul(o.cast(wide)).sum(-1);
     const delta = (dLse ? rowSum.sub(any.where(dLse, dLse.zerosLike())) : rowSum).unsqueeze(-1);
     const dS = p.mul(g.matmul(values.transpose()).sub(delta)).mul(scale);
@@ -152,68 +160,4 @@ export const attentionBackward = defineOp({
       dv: sumHeads(p.transpose().matmul(g), kvHeads).cast(q.dtype),
     };
   },
-});
-
-/**
- * Attention of a few new queries over a cache: q [B, H, Sq, D], k [B, G, capacity, D], v [B, G, capacity, Dv], lengths i32 [B] counts the valid keys, the new ones included. Query i
- * sees key j where j < lengths[b] - Sq + 1 + i, and keyMask [B, capacity] is true.
- */
-export const decodeAttention = defineOp({
-  name: "decodeAttention",
-  inputs: { q: one(), k: one(), v: one(), lengths: one(), keyMask: maybe() },
-  attrs: { scale: required<number>() },
-  outputs: { o: out() },
-  infer: ({ q, k, v, lengths, keyMask }) => {
-    const o = checkAttention("decodeAttention", { q, k, v, keyMask });
-    if (lengths.dtype !== "i32" || show(lengths.shape) !== show([q.shape[0]!]))
-      throw new ShapeError(`decodeAttention: lengths must be i32 [${q.shape[0]}], got ${lengths.dtype} ${show(lengths.shape)}.`);
-    return { o };
-  },
-  reference: ({ q, k, v, lengths, keyMask }, { scale }) => {
-    const [batch, , queries] = q.shape as [number, number, number, number];
-    const capacity = k.shape[2]!;
-    const { device } = q;
-    const last = lengths
-      .reshape([batch, 1, 1, 1])
-      .add(arange(queries, { device }).reshape([1, 1, queries, 1]))
-      .sub(queries);
-    const inLength = arange(capacity, { device }).reshape([1, 1, 1, capacity]).le(last);
-    const mask = keyMask ? inLength.and(keyMask.reshape([batch, 1, 1, capacity])) : inLength;
-    const { p } = weights(q, k, mask, scale);
-    // What lies beyond the length may be anything, NaN too: it is selected away before it is multiplied.
-    const used = arange(capacity, { device })
-      .reshape([1, 1, capacity, 1])
-      .lt(lengths.reshape([batch, 1, 1, 1]));
-    const values = used.where(v, v.zerosLike());
-    return { o: p.matmul(repeatHeads(values, q.shape[1]!).cast(p.dtype)).cast(q.dtype) };
-  },
-});
-
-/**
- * A cache with new rows written at starts[b], ..., starts[b] + n - 1 of each batch entry: cache [B, G, capacity, D], x [B, G, n, D], starts i32 [B]. Rows that fall outside are dropped.
- */
-export const writeRows = defineOp({
-  name: "writeRows",
-  inputs: { cache: one(), x: one(), starts: one() },
-  outputs: { y: out() },
-  infer: ({ cache, x, starts }) => {
-    expectDType("writeRows", "x", x, cache);
-    const fits = cache.shape.length === 4 && x.shape.length === 4 && [0, 1, 3].every((axis) => x.shape[axis] === cache.shape[axis]);
-    if (!fits)
-      throw new ShapeError(`writeRows: x ${show(x.shape)} must agree with cache ${show(cache.shape)} on every axis but the length.`);
-    if (starts.dtype !== "i32" || show(starts.shape) !== show([cache.shape[0]!]))
-      throw new ShapeError(`writeRows: starts must be i32 [${cache.shape[0]}], got ${starts.dtype} ${show(starts.shape)}.`);
-    return { y: cache };
-  },
-  reference: ({ cache, x, starts }) => {
-    const [batch, heads, capacity, dim] = cache.shape as [number, number, number, number];
-    const n = x.shape[2]!;
-    const from = arange(capacity, { device: cache.device })
-      .reshape([1, 1, capacity, 1])
-      .sub(starts.reshape([batch, 1, 1, 1]));
-    const inside = from.ge(0).and(from.lt(n));
-    const picked = x.gather(from.expand([batch, heads, capacity, dim]), 2);
-    return { y: inside.where(picked, cache) };
-  },
-  mayReuse: { y: "cache" },
 });

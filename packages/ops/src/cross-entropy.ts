@@ -1,21 +1,9 @@
-import {
-  aux,
-  DTypeError,
-  defineOp,
-  maybe,
-  one,
-  out,
-  ShapeError,
-  type Spec,
-  show,
-  statisticsOf,
-  type Tensor,
-  type TensorLike,
-} from "@x/tensor";
-import { expectFloat, rowsOf } from "./expect.ts";
+import { aux, DTypeError, defineOp, maybe, one, out, ShapeError, type Spec, show, statisticsOf, Tensor, type TensorLike } from "@x/tensor";
+import { expectFloat, expectStatistics, lastOf, rowsOf } from "./expect.ts";
 
 function check(who: string, logits: Spec, targets: Spec): void {
   expectFloat(who, "logits", logits);
+  if (lastOf(who, "logits", logits) === 0) throw new ShapeError(`${who}: logits ${show(logits.shape)} have no classes.`);
   if (targets.dtype !== "i32") throw new DTypeError(`${who}: targets must be i32, got ${targets.dtype}.`);
   if (show(logits.shape.slice(0, -1)) !== show(targets.shape))
     throw new ShapeError(
@@ -57,8 +45,10 @@ export const crossEntropyBackward = defineOp({
   inputs: { logits: one(), targets: one(), logSumExp: one(), dLoss: maybe(), dLogSumExp: maybe() },
   attrs: { ignoreIndex: -100 },
   outputs: { dLogits: out() },
-  infer: ({ logits, targets }) => {
+  infer: ({ logits, targets, ...rows }) => {
     check("crossEntropyBackward", logits, targets);
+    for (const name of ["logSumExp", "dLoss", "dLogSumExp"] as const)
+      if (rows[name]) expectStatistics("crossEntropyBackward", name, rows[name], logits, "logits");
     return { dLogits: logits };
   },
   reference: ({ logits, targets, logSumExp, dLoss, dLogSumExp }, { ignoreIndex }) => {
@@ -83,6 +73,6 @@ export function meanCrossEntropy(logits: TensorLike, targets: TensorLike, { igno
 
 /** How many targets are not `ignoreIndex`, i32. */
 export function countTargets(targets: TensorLike, ignoreIndex = -100): Tensor {
-  const list = "value" in targets ? targets.value : targets;
+  const list = Tensor.isTensor(targets) ? targets : targets.value;
   return list.ne(ignoreIndex).cast("i32").sum();
 }

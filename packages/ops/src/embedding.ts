@@ -1,12 +1,13 @@
 import { DTypeError, defineOp, one, out, ShapeError, show, TensorError } from "@x/tensor";
 
-/** Rows of a table by index: table [vocabSize, dim], indices i32 [...] -> [..., dim]. The gradient adds rows in order. */
+/** Rows of a table by index: table [vocabSize, dim], indices i32 [...], clamped to the table -> [..., dim]. The gradient adds rows in order. */
 export const embedding = defineOp({
   name: "embedding",
   inputs: { table: one(), indices: one() },
   outputs: { y: out() },
   infer: ({ table, indices }) => {
     if (table.shape.length !== 2) throw new ShapeError(`embedding: table must be [vocabSize, dim], got ${show(table.shape)}.`);
+    if (table.shape[0] === 0) throw new ShapeError(`embedding: table ${show(table.shape)} has no rows.`);
     if (indices.dtype !== "i32") throw new DTypeError(`embedding: indices must be i32, got ${indices.dtype}.`);
     return { y: { shape: [...indices.shape, table.shape[1]!], dtype: table.dtype } };
   },

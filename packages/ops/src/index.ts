@@ -1,7 +1,8 @@
 export { type Activation, activations, gelu, geluTanh, relu, silu, swiglu } from "./activations.ts";
 export { adamw } from "./adamw.ts";
-export { attention, attentionBackward, decodeAttention, writeRows } from "./attention.ts";
+export { attention, attentionBackward } from "./attention.ts";
 export { countTargets, crossEntropy, crossEntropyBackward, meanCrossEntropy } from "./cross-entropy.ts";
+export { decodeAttention } from "./decode-attention.ts";
 export { dropout } from "./dropout.ts";
 export { checkTokens, embedding } from "./embedding.ts";
 export { addLayerNorm, layerNorm, layerNormBackward } from "./layer-norm.ts";
@@ -10,3 +11,4 @@ export { addRmsNorm, rmsNorm, rmsNormBackward } from "./rms-norm.ts";
 export { rope } from "./rope.ts";
 export { logSoftmax, logSoftmaxBackward, softmax, softmaxBackward } from "./softmax.ts";
 export { globalNorm, sumOfSquares } from "./sum-of-squares.ts";
+export { writeRows } from "./write-rows.ts";

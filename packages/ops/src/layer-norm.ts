@@ -1,5 +1,5 @@
 import { aux, defineOp, maybe, one, out, type Spec, statisticsOf, type Tensor } from "@x/tensor";
-import { checkScale, expectFloat, expectSame, rowsOf } from "./expect.ts";
+import { checkScale, expectFloat, expectSame, expectStatistics, lastOf, rowsOf } from "./expect.ts";
 
 interface Statistics {
   readonly mean: Tensor;
@@ -24,6 +24,7 @@ function scaled(xhat: Tensor, weight: Tensor | undefined, bias: Tensor | undefin
 
 function check(who: string, { x, weight, bias }: { x: Spec; weight: Spec | undefined; bias: Spec | undefined }): void {
   expectFloat(who, "x", x);
+  lastOf(who, "x", x);
   checkScale(who, "weight", weight, x);
   checkScale(who, "bias", bias, x);
 }
@@ -58,8 +59,10 @@ export const layerNormBackward = defineOp({
   name: "layerNormBackward",
   inputs: { x: one(), weight: maybe(), mean: one(), inverse: one(), dy: one() },
   outputs: { dx: out(), dweight: out(), dbias: out() },
-  infer: ({ x, weight, dy }) => {
+  infer: ({ x, weight, mean, inverse, dy }) => {
     check("layerNormBackward", { x, weight, bias: undefined });
+    expectStatistics("layerNormBackward", "mean", mean, x);
+    expectStatistics("layerNormBackward", "inverse", inverse, x);
     expectSame("layerNormBackward", "dy", dy, x);
     const row = { shape: x.shape.slice(-1), dtype: x.dtype };
     return { dx: x, dweight: row, dbias: row };

@@ -1,9 +1,9 @@
-import { aux, defineOp, maybe, one, out, ShapeError, show, type Tensor, valueAndGrad } from "@x/tensor";
+import { aux, defineOp, maybe, one, out, ShapeError, show, type Tensor, TensorError, vjp } from "@x/tensor";
 import { type Activation, activations } from "./activations.ts";
-import { expectDType, expectFloat } from "./expect.ts";
+import { expectDType, expectFloat, expectSame, expectShape, lastOf } from "./expect.ts";
 
 /** All leading axes as one: [..., n] -> [rows, n]. */
-const rows = (x: Tensor): Tensor => x.reshape([-1, x.shape.at(-1)!]);
+const rows = (x: Tensor): Tensor => x.reshape([x.shape.slice(0, -1).reduce((n, extent) => n * extent, 1), x.shape.at(-1)!]);
 
 /**
  * activation(x W^T + bias) + residual in one launch. x [..., inputs], weight [outputs, inputs], bias [outputs] -> [..., outputs]. The pre-activation is kept
@@ -14,18 +14,20 @@ export const linear = defineOp({
   inputs: { x: one(), weight: one(), bias: maybe(), residual: maybe() },
   attrs: { activation: "none" as Activation },
   outputs: { y: out(), pre: aux() },
-  infer: ({ x, weight, bias, residual }) => {
+  infer: ({ x, weight, bias, residual }, { activation }) => {
     expectFloat("linear", "x", x);
     expectDType("linear", "weight", weight, x);
-    const inputs = x.shape.at(-1);
+    const inputs = lastOf("linear", "x", x);
     if (weight.shape.length !== 2 || weight.shape[1] !== inputs)
       throw new ShapeError(`linear: weight must be [outputs, ${inputs}] to match x ${show(x.shape)}, got ${show(weight.shape)}.`);
     const shape = [...x.shape.slice(0, -1), weight.shape[0]!];
-    if (bias && (bias.shape.length !== 1 || bias.shape[0] !== weight.shape[0]))
-      throw new ShapeError(`linear: bias must be [${weight.shape[0]}] to match weight ${show(weight.shape)}, got ${show(bias.shape)}.`);
-    if (residual && show(residual.shape) !== show(shape))
-      throw new ShapeError(`linear: residual must be ${show(shape)} like the result, got ${show(residual.shape)}.`);
-    return { y: { shape, dtype: x.dtype }, pre: { shape, dtype: x.dtype } };
+    const y = { shape, dtype: x.dtype };
+    if (bias) expectShape("linear", "bias", bias, [weight.shape[0]!], `to match weight ${show(weight.shape)}`);
+    if (bias) expectDType("linear", "bias", bias, x);
+    if (residual) expectSame("linear", "residual", residual, y, "the result");
+    if (!(activation in activations))
+      throw new TensorError(`linear: activation must be one of ${Object.keys(activations).join(", ")}, got "${activation}".`);
+    return { y, pre: y };
   },
   reference: ({ x, weight, bias, residual }, { activation }) => {
     const product = rows(x)
@@ -52,5 +54,5 @@ export const linear = defineOp({
 
 /** dy times the activation's slope at `pre`, as its own contract defines it. */
 function derivative(activation: Activation, pre: Tensor, dy: Tensor): Tensor {
-  return valueAndGrad(() => activations[activation](pre).mul(dy).sum(), pre).gradients;
+  return vjp(() => [activations[activation](pre)], pre, [dy]).gradients;
 }

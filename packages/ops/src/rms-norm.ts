@@ -1,5 +1,5 @@
 import { aux, defineOp, maybe, one, out, type Spec, statisticsOf, type Tensor } from "@x/tensor";
-import { checkScale, expectFloat, expectSame, rowsOf } from "./expect.ts";
+import { checkScale, expectFloat, expectSame, expectStatistics, lastOf, rowsOf } from "./expect.ts";
 import { overRows } from "./layer-norm.ts";
 
 const inverseOf = (x: Tensor, eps: number): Tensor => x.cast(statisticsOf(x.dtype)).square().mean(-1).add(eps).rsqrt();
@@ -12,6 +12,7 @@ function scaled(x: Tensor, inverse: Tensor, weight: Tensor | undefined): Tensor 
 
 function check(who: string, x: Spec, weight: Spec | undefined): void {
   expectFloat(who, "x", x);
+  lastOf(who, "x", x);
   checkScale(who, "weight", weight, x);
 }
 
@@ -43,8 +44,9 @@ export const rmsNormBackward = defineOp({
   name: "rmsNormBackward",
   inputs: { x: one(), weight: maybe(), inverse: one(), dy: one() },
   outputs: { dx: out(), dweight: out() },
-  infer: ({ x, weight, dy }) => {
+  infer: ({ x, weight, inverse, dy }) => {
     check("rmsNormBackward", x, weight);
+    expectStatistics("rmsNormBackward", "inverse", inverse, x);
     expectSame("rmsNormBackward", "dy", dy, x);
     return { dx: x, dweight: { shape: x.shape.slice(-1), dtype: x.dtype } };
   },

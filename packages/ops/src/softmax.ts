@@ -1,5 +1,5 @@
 import { axisIn, defineOp, one, out, type Spec, statisticsOf, type Tensor } from "@x/tensor";
-import { expectFloat } from "./expect.ts";
+import { expectFloat, expectSame } from "./expect.ts";
 
 const infer =
   (who: string) =>
@@ -7,6 +7,15 @@ const infer =
     axisIn(axis, x.shape.length, who);
     expectFloat(who, "x", x);
     return { y: x };
+  };
+
+const inferBackward =
+  (who: string) =>
+  ({ y, dy }: { y: Spec; dy: Spec }, { axis }: { axis: number }) => {
+    axisIn(axis, y.shape.length, who);
+    expectFloat(who, "y", y);
+    expectSame(who, "dy", dy, y, "y");
+    return { dx: y };
   };
 
 /** x less its largest element along the axis, with statistics in f32: nothing overflows. */
@@ -36,7 +45,7 @@ export const softmaxBackward = defineOp({
   inputs: { y: one(), dy: one() },
   attrs: { axis: -1 },
   outputs: { dx: out() },
-  infer: ({ y }) => ({ dx: y }),
+  infer: inferBackward("softmaxBackward"),
   reference: ({ y, dy }, { axis }) => {
     const wide = statisticsOf(y.dtype);
     const [p, g] = [y.cast(wide), dy.cast(wide)];
@@ -66,7 +75,7 @@ export const logSoftmaxBackward = defineOp({
   inputs: { y: one(), dy: one() },
   attrs: { axis: -1 },
   outputs: { dx: out() },
-  infer: ({ y }) => ({ dx: y }),
+  infer: inferBackward("logSoftmaxBackward"),
   reference: ({ y, dy }, { axis }) => {
     const wide = statisticsOf(y.dtype);
     const g = dy.cast(wide);

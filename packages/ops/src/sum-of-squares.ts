@@ -1,6 +1,7 @@
-import { defineOp, many, out, statisticsOf, type Tensor, TensorError, type TensorLike } from "@x/tensor";
+import { DTypeError, defineOp, many, out, statisticsOf, type Tensor, TensorError, type TensorLike } from "@x/tensor";
+import { expectFloat } from "./expect.ts";
 
-/** The sum of the squares of all elements of all tensors, f32. */
+/** The sum of the squares of all elements of all tensors: a scalar, f32 (f64 for f64). xs: at least one tensor, of any shapes. */
 export const sumOfSquares = defineOp({
   name: "sumOfSquares",
   inputs: { xs: many() },
@@ -8,7 +9,13 @@ export const sumOfSquares = defineOp({
   infer: ({ xs }) => {
     const first = xs[0];
     if (!first) throw new TensorError("sumOfSquares: needs at least one tensor.");
-    return { y: { shape: [], dtype: statisticsOf(first.dtype) } };
+    const dtype = statisticsOf(first.dtype);
+    for (const [i, x] of xs.entries()) {
+      expectFloat("sumOfSquares", `xs[${i}]`, x);
+      if (statisticsOf(x.dtype) !== dtype)
+        throw new DTypeError(`sumOfSquares: xs[${i}] is ${x.dtype}, xs[0] is ${first.dtype}. Nothing is promoted: cast one of them.`);
+    }
+    return { y: { shape: [], dtype } };
   },
   reference: ({ xs }) => ({
     y: xs.map((x) => x.cast(statisticsOf(x.dtype)).square().sum()).reduce((a, b) => a.add(b)),

@@ -1,5 +1,6 @@
 import type { Sample, SampleInput, Tensor } from "@x/tensor";
-import { decodeAttention, writeRows } from "../attention.ts";
+import { decodeAttention } from "../decode-attention.ts";
+import { writeRows } from "../write-rows.ts";
 import { bools, floats, ints, normal, transposed } from "./inputs.ts";
 
 type Shape = readonly [batch: number, heads: number, length: number, dim: number];
