@@ -1,5 +1,6 @@
 import { embedding, linear } from "@x/ops";
 import type { Parameter, Tensor } from "@x/tensor";
+import { expectCounts } from "./expect.ts";
 import { type Init, normal, parameter } from "./init.ts";
 import { Module } from "./module.ts";
 
@@ -9,6 +10,7 @@ export class Embedding extends Module {
 
   constructor({ vocabSize, dim, init = normal(1) }: { vocabSize: number; dim: number; init?: Init }) {
     super();
+    expectCounts("Embedding", { vocabSize, dim });
     this.weight = parameter([vocabSize, dim], init);
   }
 

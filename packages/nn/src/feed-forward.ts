@@ -1,6 +1,7 @@
-import { type Activation, activations } from "@x/ops";
+import { type Activation, activations, swiglu } from "@x/ops";
 import type { Tensor } from "@x/tensor";
 import { Dropout } from "./dropout.ts";
+import { expectChoice, expectCounts } from "./expect.ts";
 import type { Init } from "./init.ts";
 import { Linear } from "./linear.ts";
 import { Module } from "./module.ts";
@@ -9,16 +10,18 @@ export interface FeedForwardOptions {
   readonly dim: number;
   readonly hiddenDim: number;
   readonly bias?: boolean;
+  /** Probability with which elements of the result are zeroed while training. */
   readonly dropout?: number;
-  readonly init?: Init;
-  readonly outputInit?: Init;
-  readonly biasInit?: Init;
+  readonly init?: Init | undefined;
+  /** Of the weight that ends in the residual stream; `init` if absent. */
+  readonly outputInit?: Init | undefined;
+  readonly biasInit?: Init | undefined;
 }
 
-const inits = ({ init, biasInit }: { init?: Init | undefined; biasInit?: Init | undefined }) => ({
-  ...(init && { init }),
-  ...(biasInit && { biasInit }),
-});
+function check(who: string, counts: Readonly<Record<string, number>>, activation: string): void {
+  expectCounts(who, counts);
+  expectChoice(who, "activation", activation, Object.keys(activations));
+}
 
 /** The Transformer's feed-forward: output(activation(input(x))). [..., dim] -> [..., dim] */
 export class MLP extends Module {
@@ -38,9 +41,10 @@ export class MLP extends Module {
     biasInit,
   }: FeedForwardOptions & { readonly activation?: Activation }) {
     super();
+    check("MLP", { dim, hiddenDim }, activation);
     this.activation = activation;
-    this.input = new Linear({ inputDim: dim, outputDim: hiddenDim, bias, ...inits({ init, biasInit }) });
-    this.output = new Linear({ inputDim: hiddenDim, outputDim: dim, bias, ...inits({ init: outputInit, biasInit }) });
+    this.input = new Linear({ inputDim: dim, outputDim: hiddenDim, bias, init, biasInit });
+    this.output = new Linear({ inputDim: hiddenDim, outputDim: dim, bias, init: outputInit, biasInit });
     this.dropout = new Dropout({ p: dropout });
   }
 
@@ -48,6 +52,10 @@ export class MLP extends Module {
     return this.dropout.forward(this.output.forward(this.input.forward(x, { activation: this.activation })));
   }
 }
+
+/** activation(gate) * up; swiglu keeps less for its gradient than the product of its parts would. */
+const gated = (activation: Activation, gate: Tensor, up: Tensor): Tensor =>
+  activation === "silu" ? swiglu({ gate, up }) : activations[activation](gate).mul(up);
 
 /** A gated feed-forward: down(activation(gate(x)) * up(x)). [..., dim] -> [..., dim]. Shazeer 2020, arXiv 2002.05202. */
 export class GatedMLP extends Module {
@@ -68,17 +76,17 @@ export class GatedMLP extends Module {
     biasInit,
   }: FeedForwardOptions & { readonly activation?: Activation }) {
     super();
+    check(new.target.name, { dim, hiddenDim }, activation);
     this.activation = activation;
-    const inner = { inputDim: dim, outputDim: hiddenDim, bias, ...inits({ init, biasInit }) };
+    const inner = { inputDim: dim, outputDim: hiddenDim, bias, init, biasInit };
     this.gate = new Linear(inner);
     this.up = new Linear(inner);
-    this.down = new Linear({ inputDim: hiddenDim, outputDim: dim, bias, ...inits({ init: outputInit, biasInit }) });
+    this.down = new Linear({ inputDim: hiddenDim, outputDim: dim, bias, init: outputInit, biasInit });
     this.dropout = new Dropout({ p: dropout });
   }
 
   forward(x: Tensor): Tensor {
-    const gate = activations[this.activation](this.gate.forward(x));
-    return this.dropout.forward(this.down.forward(gate.mul(this.up.forward(x))));
+    return this.dropout.forward(this.down.forward(gated(this.activation, this.gate.forward(x), this.up.forward(x))));
   }
 }
 

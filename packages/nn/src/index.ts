@@ -1,6 +1,7 @@
 export type { CausalLM, ModelState } from "./causal-lm.ts";
 export { Dropout } from "./dropout.ts";
 export { Embedding } from "./embedding.ts";
+export { expectChoice, expectCounts, expectPositive } from "./expect.ts";
 export { type FeedForwardOptions, GatedMLP, MLP, SwiGLU } from "./feed-forward.ts";
 export {
   constant,

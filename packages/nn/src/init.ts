@@ -1,4 +1,4 @@
-import { currentGenerator, type Device, type DType, type Generator, Parameter, type Shape, sizeOf } from "@x/tensor";
+import { currentGenerator, type Device, type DType, type Generator, Parameter, type Shape, sizeOf, withDevice } from "@x/tensor";
 
 /** First values of a parameter: host numbers from its shape, drawn from the generator where random. */
 export type Init = (shape: Shape, generator: Generator) => ArrayLike<number>;
@@ -40,8 +40,8 @@ export interface ParameterOptions {
   readonly device?: Device | undefined;
 }
 
-/** A trainable cell with its first values. Draws come from the current generator (withGenerator), else the device's. */
+/** A trainable cell with its first values, the same on every device. Draws come from the current generator (withGenerator), else the device's own. */
 export function parameter(shape: Shape, init: Init, { dtype = "f32", device }: ParameterOptions = {}): Parameter {
-  const generator = device ? device.generator : currentGenerator("parameter");
+  const generator = device ? withDevice(device, () => currentGenerator("parameter")) : currentGenerator("parameter");
   return new Parameter({ shape, dtype, device: device ?? generator.key.device, data: init(shape, generator) });
 }

@@ -1,5 +1,6 @@
 import { type Activation, linear } from "@x/ops";
 import type { Parameter, Tensor } from "@x/tensor";
+import { expectCounts } from "./expect.ts";
 import { fanInUniform, type Init, parameter, uniform } from "./init.ts";
 import { Module } from "./module.ts";
 
@@ -7,8 +8,9 @@ export interface LinearOptions {
   readonly inputDim: number;
   readonly outputDim: number;
   readonly bias?: boolean;
-  readonly init?: Init;
-  readonly biasInit?: Init;
+  /** Uniform on +-1 / sqrt(inputDim) if absent, the bias likewise: PyTorch's default. */
+  readonly init?: Init | undefined;
+  readonly biasInit?: Init | undefined;
 }
 
 /** x W^T + b. [..., inputDim] -> [..., outputDim], with weight [outputDim, inputDim] as PyTorch keeps it. */
@@ -16,16 +18,12 @@ export class Linear extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
 
-  constructor({
-    inputDim,
-    outputDim,
-    bias = true,
-    init = fanInUniform,
-    biasInit = uniform(-1 / Math.sqrt(inputDim), 1 / Math.sqrt(inputDim)),
-  }: LinearOptions) {
+  constructor({ inputDim, outputDim, bias = true, init = fanInUniform, biasInit }: LinearOptions) {
     super();
+    expectCounts("Linear", { inputDim, outputDim });
+    const bound = 1 / Math.sqrt(inputDim);
     this.weight = parameter([outputDim, inputDim], init);
-    this.bias = bias ? parameter([outputDim], biasInit) : undefined;
+    this.bias = bias ? parameter([outputDim], biasInit ?? uniform(-bound, bound)) : undefined;
   }
 
   /** With an activation on the result, or a residual [..., outputDim] added after it, in the same launch. */

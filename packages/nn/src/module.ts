@@ -1,17 +1,22 @@
-import { Cell, type Parameter, type State, scope, TensorError } from "@x/tensor";
+import { Cell, type Parameter, type State, scope, show, TensorError } from "@x/tensor";
 
 const brand = Symbol.for("@x/nn.module");
+type Kept = Parameter | State;
 
 /**
- * A part of a model. Its parameters, states and parts are plain fields, alone or in lists and records; the path of fields is the parameter's name
- * ("blocks.0.norm.weight"). Calling `forward` is a scope: what it makes and neither returns nor saves for a gradient goes back to the pool; errors on the way
- * out name the layer.
+ * A part of a model. Its parameters, states and parts are plain fields, alone or in lists, records and maps; the path of fields is the parameter's name
+ * ("blocks.0.norm.weight"). References that are no parts, such as one to an outer module, stand in #private fields. Calling `forward` is a scope: what it
+ * makes and neither returns (alone or in lists, records and maps) nor saves for a gradient goes back to the pool; errors on the way out name the layer.
  */
 export abstract class Module {
   readonly [brand] = true;
 
   constructor() {
     const { forward } = this;
+    if (typeof forward !== "function")
+      throw new TensorError(
+        `${this.constructor.name}: forward must be a method of the class, not a field: it is wrapped in a scope when the module is made.`,
+      );
     const call = (...args: never[]) => callModule(this, () => forward.apply(this, args));
     Object.defineProperty(this, "forward", { value: call });
   }
@@ -39,7 +44,15 @@ export abstract class Module {
 
   /** The tree of parts with their parameters, one a line. */
   toString(): string {
-    return describe(this, "", "").join("\n");
+    const aliases = cellAliases(this);
+    const lines = [...walk(this)].map(({ path, name, depth, part }) => {
+      const tied = aliases.get(path);
+      const what = Module.isModule(part)
+        ? part.constructor.name
+        : `${part.dtype}${show(part.shape)}${tied === undefined ? "" : ` = ${tied}`}`;
+      return `${"  ".repeat(depth)}${name}: ${what}`;
+    });
+    return [this.constructor.name, ...lines].join("\n");
   }
 }
 
@@ -60,37 +73,56 @@ function callModule(module: Module, run: () => unknown): unknown {
 
 /** The path of a part within the module that calls it, else its class. */
 function nameWithin(parent: Module | undefined, module: Module): string {
-  if (parent) for (const [path, part] of partsOf(parent)) if (part === module) return path;
+  if (parent) for (const { path, part } of walk(parent)) if (part === module) return path;
   return module.constructor.name;
 }
 
 /** Fields that are modules or cells, those in lists and plain records too, with their paths. */
-function* partsOf(owner: object, prefix = ""): Generator<[string, Module | Cell]> {
+function* partsOf(owner: object, prefix = ""): Generator<[string, Module | Kept]> {
   for (const [name, value] of Object.entries(owner)) yield* partIn(value, `${prefix}${name}`);
 }
 
-function* partIn(value: unknown, path: string): Generator<[string, Module | Cell]> {
+function* partIn(value: unknown, path: string): Generator<[string, Module | Kept]> {
   if (typeof value !== "object" || value === null) return;
   if (Module.isModule(value) || isKept(value)) yield [path, value];
-  else if (Array.isArray(value)) for (const [i, item] of value.entries()) yield* partIn(item, `${path}.${i}`);
+  else if (Array.isArray(value) || value instanceof Map) for (const [key, item] of value.entries()) yield* partIn(item, `${path}.${key}`);
   else if (Object.getPrototypeOf(value) === Object.prototype) yield* partsOf(value, `${path}.`);
 }
 
 /** Parameters and states belong to the state; bare cells are constants (tables) that the module makes anew. */
-const isKept = (value: object): value is Cell => Cell.isCell(value) && "trainable" in value;
+const isKept = (value: object): value is Kept => Cell.isCell(value) && "trainable" in value;
 
-/** All paths to parameters and states, aliases of tied ones included, in the order of fields. */
-export function* cellPaths(module: Module, prefix = ""): Generator<[string, Parameter | State]> {
-  for (const [path, part] of partsOf(module)) {
-    if (Module.isModule(part)) yield* cellPaths(part, `${prefix}${path}.`);
-    else yield [`${prefix}${path}`, part as Parameter | State];
+interface Part {
+  /** From the module at the top; `name` is from the module around it, `depth` levels down. */
+  readonly path: string;
+  readonly name: string;
+  readonly depth: number;
+  readonly part: Module | Kept;
+}
+
+/** Everything below a module in the order of fields, a shared part under each of its paths. */
+function* walk(owner: Module, prefix = "", above: readonly Module[] = []): Generator<Part> {
+  const around = [...above, owner];
+  for (const [name, part] of partsOf(owner)) {
+    const path = `${prefix}${name}`;
+    if (around.includes(part as Module))
+      throw new TensorError(
+        `${around[0]!.constructor.name}: ${path} is a module that contains it. Keep references to outer modules in #private fields.`,
+      );
+    yield { path, name, depth: around.length, part };
+    if (Module.isModule(part)) yield* walk(part, `${path}.`, around);
   }
 }
 
+/** All paths to parameters and states, aliases of tied ones included, in the order of fields. */
+export function* cellPaths(module: Module): Generator<[string, Kept]> {
+  for (const { path, part } of walk(module)) if (!Module.isModule(part)) yield [path, part];
+}
+
 /** Parameters and states, each once, under the first path. */
-export function namedCells(module: Module): Map<string, Parameter | State> {
+export function namedCells(module: Module): Map<string, Kept> {
   const seen = new Set<Cell>();
-  const named = new Map<string, Parameter | State>();
+  const named = new Map<string, Kept>();
   for (const [path, cell] of cellPaths(module)) {
     if (seen.has(cell)) continue;
     seen.add(cell);
@@ -109,13 +141,4 @@ export function cellAliases(module: Module): Map<string, string> {
     else aliases.set(path, name);
   }
   return aliases;
-}
-
-function describe(module: Module, name: string, indent: string): string[] {
-  const lines = [`${indent}${name ? `${name}: ` : ""}${module.constructor.name}`];
-  for (const [path, part] of partsOf(module)) {
-    if (Module.isModule(part)) lines.push(...describe(part, path, `${indent}  `));
-    else lines.push(`${indent}  ${path}: ${(part as Cell).dtype}[${(part as Cell).shape.join(", ")}]`);
-  }
-  return lines;
 }
