@@ -1,4 +1,6 @@
 import { defineConfig } from "tsup";
 import { preset } from "../../tsup.preset.ts";
 
-export default defineConfig(preset());
+export default defineConfig(
+  preset({ index: "src/index.ts", node: "src/parity/read.node.ts", vitest: "src/vitest.ts" }, { external: ["vitest"] }),
+);

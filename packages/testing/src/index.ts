@@ -9,4 +9,17 @@ export {
   type KernelException,
   type TestRunner,
 } from "./conformance/conformance.ts";
+export { type DeviceEntry, describeDevices } from "./devices.ts";
+export { type Differentiable, type GradcheckOptions, gradcheck } from "./gradcheck.ts";
+export { type MatcherResult, type Numbers, tensorMatchers } from "./matchers.ts";
+export { compareOutput, compareSequences } from "./parity/compare.ts";
+export type {
+  ParityCase,
+  ParityDirectory,
+  ParityGeneration,
+  ParityModule,
+  ParityOutput,
+  ParityReader,
+  ParityTensor,
+} from "./parity/format.ts";
 export { Stream } from "./stream.ts";

@@ -1,16 +1,6 @@
-import type { Sample } from "../sample.ts";
-import { movementSamples } from "./movement-samples.ts";
-import { pointwiseSamples } from "./pointwise-samples.ts";
-import { productSamples } from "./product-samples.ts";
-import { randomSamples } from "./random-samples.ts";
-import { reductionSamples } from "./reduction-samples.ts";
-
-export { movementSamples, pointwiseSamples, productSamples, randomSamples, reductionSamples };
-/** Everything that a device must serve: what a kernels package passes to `conformance`. */
-export const primitiveSamples: readonly Sample[] = [
-  ...pointwiseSamples,
-  ...randomSamples,
-  ...movementSamples,
-  ...reductionSamples,
-  ...productSamples,
-];
+export { movementSamples } from "./movement-samples.ts";
+export { pointwiseSamples } from "./pointwise-samples.ts";
+export { primitiveSamples } from "./primitive-samples.ts";
+export { productSamples } from "./product-samples.ts";
+export { randomSamples } from "./random-samples.ts";
+export { reductionSamples } from "./reduction-samples.ts";
