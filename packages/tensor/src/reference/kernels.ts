@@ -9,10 +9,10 @@ import { gather, putAdd, scatterAdd, take } from "../primitives/gather.ts";
 import { matmul } from "../primitives/matmul.ts";
 import { argmax, argmin, max, min, prod, sum } from "../primitives/reduce.ts";
 import { sort, topK } from "../primitives/sort.ts";
-import { axisIn, axesIn, sizeOf } from "../shape.ts";
+import { axesIn, axisIn, sizeOf } from "../shape.ts";
+import { convolve } from "./convolution.ts";
 import { type Dense, forEachIndex, positionOf, referenceKernel } from "./kernel.ts";
 import { evaluateProgram } from "./program.ts";
-import { convolve } from "./convolution.ts";
 
 const clamp = (index: number, extent: number) => Math.min(extent - 1, Math.max(0, index));
 
@@ -89,16 +89,20 @@ function running(initial: number, step: (sum: number, value: number) => number) 
 
 function multiply({ a, b }: Readonly<Record<string, Dense>>, y: readonly number[]): Float64Array {
   const out = new Float64Array(sizeOf(y));
-  const k = a!.shape.at(-1)!;
-  const lead = y.length - 2;
-  const at = (x: Dense, index: readonly number[], row: number, column: number) => {
-    const own = x.shape.slice(0, -2).map((extent, axis) => (extent === 1 ? 0 : index[lead - (x.shape.length - 2) + axis]!));
-    return x.data[positionOf(x.shape, [...own, row, column])]!;
+  const [lead, k] = [y.length - 2, a!.shape.at(-1)!];
+  const [m, n] = [y[lead]!, y[lead + 1]!];
+  const matrixAt = ({ shape }: Dense, index: readonly number[]) => {
+    const own = shape.slice(0, -2).map((extent, axis) => (extent === 1 ? 0 : index[lead - (shape.length - 2) + axis]!));
+    return positionOf(shape, [...own, 0, 0]);
   };
-  forEachIndex(y, (index, position) => {
-    let sum = 0;
-    for (let i = 0; i < k; i++) sum += at(a!, index, index[lead]!, i) * at(b!, index, i, index[lead + 1]!);
-    out[position] = sum;
+  forEachIndex(y.slice(0, -2), (index, matrix) => {
+    const [left, right] = [matrixAt(a!, index), matrixAt(b!, index)];
+    for (let row = 0; row < m; row++)
+      for (let column = 0; column < n; column++) {
+        let sum = 0;
+        for (let i = 0; i < k; i++) sum += a!.data[left + row * k + i]! * b!.data[right + i * n + column]!;
+        out[(matrix * m + row) * n + column] = sum;
+      }
   });
   return out;
 }
