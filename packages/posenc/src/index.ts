@@ -1,4 +1,4 @@
-export { LearnedPositions } from "./learned.ts";
-export { ropeFrequencies, type RopeFrequencies, type RopeScaling } from "./rope-frequencies.ts";
-export { RotaryPositions, type RotaryOptions } from "./rotary.ts";
-export { SinusoidalPositions, type SinusoidalOptions } from "./sinusoidal.ts";
+export { type LearnedOptions, LearnedPositions } from "./learned.ts";
+export { type RopeFrequencies, type RopeScaling, ropeFrequencies } from "./rope-frequencies.ts";
+export { type RotaryOptions, RotaryPositions, type RotaryTables } from "./rotary.ts";
+export { type SinusoidalOptions, SinusoidalPositions } from "./sinusoidal.ts";

@@ -1,3 +1,4 @@
+import { expectCounts, expectPositive } from "@x/nn";
 import { TensorError } from "@x/tensor";
 
 /** How rotary frequencies are stretched beyond the length they were trained for. */
@@ -5,10 +6,18 @@ export type RopeScaling =
   | { readonly type: "default" }
   /** All frequencies divided by the factor. Chen et al. 2023, arXiv 2306.15595. */
   | { readonly type: "linear"; readonly factor: number }
-  /** A larger base once the length exceeds the original one: NTK-aware scaling. */
+  /** A larger base, which stretches long wavelengths by the factor and hardly touches short ones: static NTK-aware scaling. */
+  | { readonly type: "ntk"; readonly factor: number }
+  /** A larger base once the length exceeds the original one, growing with it: dynamic NTK-aware scaling. */
   | { readonly type: "dynamic"; readonly factor: number; readonly originalMaxLength: number }
   /** Long wavelengths divided, short ones kept, a blend between. Llama 3.1. */
-  | { readonly type: "llama3"; readonly factor: number; readonly lowFactor: number; readonly highFactor: number; readonly originalMaxLength: number }
+  | {
+      readonly type: "llama3";
+      readonly factor: number;
+      readonly lowFactor: number;
+      readonly highFactor: number;
+      readonly originalMaxLength: number;
+    }
   /** A ramp over the dimensions, and a temperature on the attention. Peng et al. 2023, arXiv 2309.00071. */
   | {
       readonly type: "yarn";
@@ -31,24 +40,52 @@ export interface RopeFrequencies {
 
 const plain = (dim: number, base: number): Float64Array => Float64Array.from({ length: dim / 2 }, (_, i) => base ** ((-2 * i) / dim));
 
-/** The frequencies of `dim` rotated dimensions; `length` matters to dynamic scaling alone. */
+/** A base that stretches the longest of `dim` dimensions' wavelengths by `factor`. */
+const stretched = (dim: number, base: number, factor: number): number => base * factor ** (dim / (dim - 2));
+
+/** The frequencies of `dim` rotated dimensions; `length`, positions in all, matters to dynamic scaling alone. */
 export function ropeFrequencies(dim: number, base: number, scaling: RopeScaling, length: number): RopeFrequencies {
-  if (dim % 2 !== 0) throw new TensorError(`rope: the rotated dimensions must be even in number, got ${dim}.`);
+  check(dim, base, scaling);
   switch (scaling.type) {
     case "default":
       return { frequencies: plain(dim, base), attentionFactor: 1 };
     case "linear":
       return { frequencies: plain(dim, base).map((f) => f / scaling.factor), attentionFactor: 1 };
+    case "ntk":
+      return { frequencies: plain(dim, stretched(dim, base, scaling.factor)), attentionFactor: 1 };
     case "dynamic": {
       const { factor, originalMaxLength } = scaling;
-      const stretched = Math.max(length, originalMaxLength);
-      const growth = (factor * stretched) / originalMaxLength - (factor - 1);
-      return { frequencies: plain(dim, base * growth ** (dim / (dim - 2))), attentionFactor: 1 };
+      const growth = (factor * Math.max(length, originalMaxLength)) / originalMaxLength - (factor - 1);
+      return { frequencies: plain(dim, stretched(dim, base, growth)), attentionFactor: 1 };
     }
     case "llama3":
       return { frequencies: plain(dim, base).map((f) => llama3(f, scaling)), attentionFactor: 1 };
     case "yarn":
       return yarn(dim, base, scaling);
+    default:
+      throw new TensorError(
+        `rope: scaling must be of type default, linear, ntk, dynamic, llama3 or yarn, got "${(scaling as { type: unknown }).type}".`,
+      );
+  }
+}
+
+function check(dim: number, base: number, scaling: RopeScaling): void {
+  if (!Number.isSafeInteger(dim) || dim < 2 || dim % 2 !== 0)
+    throw new TensorError(`rope: the rotated dimensions must be even in number and at least 2, got ${dim}.`);
+  expectPositive("rope", { base });
+  const who = `rope scaling ${scaling.type}`;
+  if ("factor" in scaling) expectPositive(who, { factor: scaling.factor });
+  if ("originalMaxLength" in scaling) expectCounts(who, { originalMaxLength: scaling.originalMaxLength });
+  if (scaling.type === "llama3") {
+    const { lowFactor, highFactor } = scaling;
+    expectPositive(who, { lowFactor, highFactor });
+    if (lowFactor >= highFactor) throw new TensorError(`${who}: lowFactor ${lowFactor} must be below highFactor ${highFactor}.`);
+  }
+  if (scaling.type === "yarn") {
+    const { betaFast = 32, betaSlow = 1, attentionFactor = 1 } = scaling;
+    expectPositive(who, { betaFast, betaSlow, attentionFactor });
+    if (betaSlow >= betaFast) throw new TensorError(`${who}: betaSlow ${betaSlow} must be below betaFast ${betaFast}.`);
+    if (base === 1) throw new TensorError(`${who}: base must not be 1.`);
   }
 }
 

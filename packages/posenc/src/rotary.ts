@@ -1,11 +1,12 @@
-import { Module } from "@x/nn";
+import { expectChoice, expectCounts, Module } from "@x/nn";
 import { rope } from "@x/ops";
-import { Cell, ShapeError, type Tensor } from "@x/tensor";
-import { ropeFrequencies, type RopeScaling } from "./rope-frequencies.ts";
+import { Cell, type Device, ShapeError, show, type Tensor, TraceError } from "@x/tensor";
+import { checkLength } from "./length.ts";
+import { type RopeFrequencies, type RopeScaling, ropeFrequencies } from "./rope-frequencies.ts";
 
 export interface RotaryOptions {
   readonly headDim: number;
-  /** Positions the tables hold. */
+  /** Positions the tables hold. Under dynamic scaling they grow beyond. */
   readonly maxLength: number;
   readonly base?: number;
   /** How many of the first dimensions turn: the rest pass. */
@@ -15,47 +16,109 @@ export interface RotaryOptions {
   readonly scaling?: RopeScaling;
 }
 
-/** Rotary positions for queries and keys [batch, heads, length, headDim], from tables made in f64. Su et al. 2021, arXiv 2104.09864. */
+/** cos and sin [positions, pairs] of every position's angles. */
+export interface RotaryTables {
+  readonly cos: Cell;
+  readonly sin: Cell;
+}
+
+/** Rotary positions for queries and keys [batch, heads, length, headDim], from tables made in f64. Nothing is trained. Su et al. 2021, arXiv 2104.09864. */
 export class RotaryPositions extends Module {
+  readonly headDim: number;
   readonly maxLength: number;
   readonly rotaryDim: number;
   readonly pairs: "halves" | "interleaved";
   readonly base: number;
   readonly scaling: RopeScaling;
-  /** By the length they were made for: more than one only under dynamic scaling. */
-  readonly #tables = new Map<number, { cos: Cell; sin: Cell }>();
+  #tables: RotaryTables;
+  /** The length that the tables' frequencies were made for; 0 for those that serve every length. */
+  #madeFor: number;
 
   constructor({ headDim, maxLength, base = 10_000, rotaryDim = headDim, pairs = "halves", scaling = { type: "default" } }: RotaryOptions) {
     super();
-    if (rotaryDim > headDim) throw new ShapeError(`RotaryPositions: rotaryDim ${rotaryDim} exceeds headDim ${headDim}.`);
+    const who = "RotaryPositions";
+    expectCounts(who, { headDim, maxLength, rotaryDim });
+    expectChoice(who, "pairs", pairs, ["halves", "interleaved"]);
+    if (rotaryDim > headDim) throw new ShapeError(`${who}: rotaryDim ${rotaryDim} exceeds headDim ${headDim}.`);
+    this.headDim = headDim;
     this.maxLength = maxLength;
     this.rotaryDim = rotaryDim;
     this.pairs = pairs;
     this.base = base;
     this.scaling = scaling;
-    this.prepare(0);
+    this.#madeFor = this.#keyOf(0);
+    this.#tables = tablesOf(this.#columns(this.#madeFor), Math.max(maxLength, this.#madeFor));
   }
 
-  /** Tables for sequences of `length`; cells, so they must be there before a step is compiled. Only dynamic scaling needs the call. */
-  prepare(length: number): { readonly cos: Cell; readonly sin: Cell } {
-    const key = this.scaling.type === "dynamic" ? Math.max(length, this.scaling.originalMaxLength) : 0;
-    const known = this.#tables.get(key);
-    if (known) return known;
-    const { frequencies, attentionFactor } = ropeFrequencies(this.rotaryDim, this.base, this.scaling, key);
-    const rows = Math.max(this.maxLength, key);
-    const table = (f: (angle: number) => number) => {
-      const data = new Float32Array(rows * frequencies.length);
-      for (let p = 0; p < rows; p++) for (const [i, frequency] of frequencies.entries()) data[p * frequencies.length + i] = f(p * frequency) * attentionFactor;
-      return new Cell({ shape: [rows, frequencies.length], data });
-    };
-    const made = { cos: table(Math.cos), sin: table(Math.sin) };
-    this.#tables.set(key, made);
-    return made;
+  /**
+   * The tables for sequences of `length`, cached positions included. Only dynamic scaling needs the call, outside and before each step that is compiled: beyond
+   * the original length the cells are rewritten for each new length, as the reference implementation does; keys that are cached keep their angles, and a gradient spans one length.
+   */
+  prepare(length: number): RotaryTables {
+    const key = this.#keyOf(length);
+    if (key !== this.#madeFor) {
+      try {
+        this.#remake(key);
+      } catch (error) {
+        if (!(error instanceof TraceError)) throw error;
+        throw new TraceError(
+          `RotaryPositions: a length of ${length} needs other tables. Call prepare(${length}) before the compiled step.`,
+        );
+      }
+      this.#madeFor = key;
+    }
+    return this.#tables;
   }
 
-  /** x [batch, heads, length, headDim] turned by the angles of its positions, i32 [length] or [batch, length]; `total` is the length that dynamic scaling goes by. */
+  #remake(key: number): void {
+    const { cos, sin } = this.#tables;
+    const rows = cos.shape[0]!;
+    if (key > rows) {
+      this.#tables = tablesOf(this.#columns(key), Math.max(key, 2 * rows), cos.device);
+      for (const cell of [cos, sin]) cell.dispose();
+    } else {
+      const { cosines, sines } = rowsOf(this.#columns(key), rows);
+      cos.write(cosines);
+      sin.write(sines);
+    }
+  }
+
+  /**
+   * x [batch, heads, length, headDim] turned by the angles of its positions, i32 [length] or [batch, length], each below `total`: the sequence's length with what
+   * is cached, which dynamic scaling goes by and other tables must hold.
+   */
   forward(x: Tensor, positions: Tensor, total = x.shape[2] ?? 0): Tensor {
+    if (x.shape.length !== 4 || x.shape[3] !== this.headDim)
+      throw new ShapeError(`RotaryPositions: x must be [batch, heads, length, ${this.headDim}], got ${show(x.shape)}.`);
+    if (this.scaling.type !== "dynamic") checkLength("RotaryPositions", Math.max(total, x.shape[2]!), this.maxLength);
     const { cos, sin } = this.prepare(total);
     return rope({ x, cos, sin, positions }, { interleaved: this.pairs === "interleaved" });
   }
+
+  #keyOf(length: number): number {
+    return this.scaling.type === "dynamic" ? Math.max(length, this.scaling.originalMaxLength) : 0;
+  }
+
+  #columns(key: number): RopeFrequencies {
+    return ropeFrequencies(this.rotaryDim, this.base, this.scaling, key);
+  }
+}
+
+/** cos and sin of the first `rows` positions, times the attention factor, row-major. */
+function rowsOf({ frequencies, attentionFactor }: RopeFrequencies, rows: number) {
+  const pairs = frequencies.length;
+  const [cosines, sines] = [new Float32Array(rows * pairs), new Float32Array(rows * pairs)];
+  for (let at = 0, position = 0; position < rows; position++)
+    for (let i = 0; i < pairs; i++, at++) {
+      const angle = position * frequencies[i]!;
+      cosines[at] = Math.cos(angle) * attentionFactor;
+      sines[at] = Math.sin(angle) * attentionFactor;
+    }
+  return { cosines, sines };
+}
+
+function tablesOf(columns: RopeFrequencies, rows: number, device?: Device): RotaryTables {
+  const { cosines, sines } = rowsOf(columns, rows);
+  const shape = [rows, columns.frequencies.length];
+  return { cos: new Cell({ shape, device, data: cosines }), sin: new Cell({ shape, device, data: sines }) };
 }
