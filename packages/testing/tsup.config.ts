@@ -2,5 +2,13 @@ import { defineConfig } from "tsup";
 import { preset } from "../../tsup.preset.ts";
 
 export default defineConfig(
-  preset({ index: "src/index.ts", node: "src/parity/read.node.ts", vitest: "src/vitest.ts" }, { external: ["vitest"] }),
+  preset(
+    {
+      index: "src/index.ts",
+      vitest: "src/vitest.ts",
+      "files.node": "src/parity/files.node.ts",
+      "files.browser": "src/parity/files.browser.ts",
+    },
+    { external: ["#files", "vitest"] },
+  ),
 );

@@ -22,4 +22,5 @@ export type {
   ParityReader,
   ParityTensor,
 } from "./parity/format.ts";
+export { type OpenTensors, readParity, readParityModule, readParityModules } from "./parity/read.ts";
 export { Stream } from "./stream.ts";
