@@ -1,0 +1,36 @@
+/** What a run is made of; command-line options replace single entries. */
+export interface Preset {
+  readonly numLayers: number;
+  readonly numHeads: number;
+  readonly dim: number;
+  readonly context: number;
+  readonly batch: number;
+  readonly steps: number;
+  readonly lr: number;
+  readonly minLr: number;
+  readonly warmup: number;
+  readonly betas: readonly [number, number];
+  readonly weightDecay: number;
+  readonly clipNorm: number;
+  readonly dropout: number;
+  readonly bias: boolean;
+  readonly accumulate: number;
+  readonly evaluateEvery: number;
+  readonly tokenizer: "characters" | "bytes";
+}
+
+/** nanoGPT's character model at the size of a laptop's CPU. */
+const baby: Preset = {
+  numLayers: 4, numHeads: 4, dim: 128, context: 64, batch: 12, steps: 2000, lr: 1e-3, minLr: 1e-4, warmup: 100, betas: [0.9, 0.99],
+  weightDecay: 0.1, clipNorm: 1, dropout: 0, bias: false, accumulate: 1, evaluateEvery: 500, tokenizer: "characters",
+};
+
+export const presets: Readonly<Record<string, Preset>> = {
+  /** For tests and first tries: seconds. */
+  tiny: { ...baby, numLayers: 2, numHeads: 2, dim: 32, context: 32, batch: 8, steps: 100, warmup: 10, evaluateEvery: 50 },
+  baby,
+  /** nanoGPT's character model: 10.6 million parameters, for a GPU or a patient evening. */
+  small: { ...baby, numLayers: 6, numHeads: 6, dim: 384, context: 256, batch: 64, steps: 5000, dropout: 0.2, evaluateEvery: 250 },
+  /** The published GPT-2's size: 124 million parameters with its vocabulary. */
+  gpt2: { ...baby, numLayers: 12, numHeads: 12, dim: 768, context: 256, batch: 1, steps: 1000, lr: 3e-4, minLr: 3e-5, bias: true, betas: [0.9, 0.95], tokenizer: "bytes" },
+};
