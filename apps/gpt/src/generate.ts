@@ -1,5 +1,5 @@
-import { causalDecoder, type GenerateOptions, streamText } from "@x/generate";
 import type { Tokenizer } from "@x/data";
+import { causalDecoder, type GenerateOptions, streamText } from "@x/generate";
 import type { CausalLM, Module } from "@x/nn";
 import { openDevice } from "./devices.ts";
 import { needed, number, parse, printJson, text } from "./options.ts";
@@ -8,8 +8,19 @@ import { openModel } from "./saved-model.ts";
 /** `gpt generate`: continues a prompt, streaming the text as it becomes certain. */
 export async function generate(args: readonly string[]): Promise<number> {
   const values = parse(args, {
-    from: { type: "string" }, prompt: { type: "string" }, tokens: { type: "string" }, temperature: { type: "string" }, "top-k": { type: "string" }, "top-p": { type: "string" },
-    "min-p": { type: "string" }, "repetition-penalty": { type: "string" }, stop: { type: "string" }, seed: { type: "string" }, device: { type: "string" }, threads: { type: "string" }, json: { type: "boolean" },
+    from: { type: "string" },
+    prompt: { type: "string" },
+    tokens: { type: "string" },
+    temperature: { type: "string" },
+    "top-k": { type: "string" },
+    "top-p": { type: "string" },
+    "min-p": { type: "string" },
+    "repetition-penalty": { type: "string" },
+    stop: { type: "string" },
+    seed: { type: "string" },
+    device: { type: "string" },
+    threads: { type: "string" },
+    json: { type: "boolean" },
   });
   const from = needed(values, "from", "a run's directory, or a published checkpoint directory");
   const threads = number(values, "threads", { min: 1, whole: true });
@@ -18,12 +29,19 @@ export async function generate(args: readonly string[]): Promise<number> {
   const temperature = number(values, "temperature", { min: 0 }) ?? 0.8;
   const chosen = {
     temperature,
-    topK: number(values, "top-k", { min: 1, whole: true }), topP: number(values, "top-p", { min: 0 }), minP: number(values, "min-p", { min: 0 }),
-    repetitionPenalty: number(values, "repetition-penalty", { min: 0 }), seed: number(values, "seed", { min: 0, whole: true }), stop: text(values, "stop"),
+    topK: number(values, "top-k", { min: 1, whole: true }),
+    topP: number(values, "top-p", { min: 0 }),
+    minP: number(values, "min-p", { min: 0 }),
+    repetitionPenalty: number(values, "repetition-penalty", { min: 0 }),
+    seed: number(values, "seed", { min: 0, whole: true }),
+    stop: text(values, "stop"),
   };
   try {
     const { model, tokenizer, eos } = await openModel(from);
-    const options = { ...(Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined)) as GenerateOptions), ...(eos.length > 0 && { eos }) };
+    const options = {
+      ...(Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined)) as GenerateOptions),
+      ...(eos.length > 0 && { eos }),
+    };
     const prompt = text(values, "prompt") ?? "\n";
     const count = number(values, "tokens", { min: 1, whole: true }) ?? 200;
     if (!json) process.stdout.write(prompt);
@@ -38,7 +56,12 @@ export async function generate(args: readonly string[]): Promise<number> {
 
 /** Continues a prompt by `count` tokens. A model with a limit goes on from the end of what it wrote when its context is full. */
 export async function sample(
-  model: Module & CausalLM, tokenizer: Tokenizer, prompt: string, count: number, options: GenerateOptions, onText: (piece: string) => void,
+  model: Module & CausalLM,
+  tokenizer: Tokenizer,
+  prompt: string,
+  count: number,
+  options: GenerateOptions,
+  onText: (piece: string) => void,
 ): Promise<string> {
   let written = "";
   let left = count;
@@ -50,7 +73,12 @@ export async function sample(
     const kept = ids.length < limit ? ids : ids.slice(-Math.max(1, Math.floor(limit / 2)));
     const decoder = causalDecoder(model);
     try {
-      const steps = streamText(decoder, kept, { ...options, draw, maxNewTokens: Math.min(left, limit - kept.length), decode: (list) => tokenizer.decode(list) });
+      const steps = streamText(decoder, kept, {
+        ...options,
+        draw,
+        maxNewTokens: Math.min(left, limit - kept.length),
+        decode: (list) => tokenizer.decode(list),
+      });
       for (;;) {
         const { done, value } = await steps.next();
         if (!done) {

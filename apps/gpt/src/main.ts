@@ -23,7 +23,9 @@ export async function main([name, ...args]: readonly string[]): Promise<number> 
   try {
     return await command(args);
   } catch (error) {
-    const expected = TensorError.isInstance(error) || /Error$/.test((error as Error).name ?? "") && (error as Error).name !== "TypeError" && (error as Error).name !== "ReferenceError";
+    const expected =
+      TensorError.isInstance(error) ||
+      (/Error$/.test((error as Error).name ?? "") && (error as Error).name !== "TypeError" && (error as Error).name !== "ReferenceError");
     console.error(expected ? `gpt ${name}: ${(error as Error).message}` : error);
     return 1;
   }

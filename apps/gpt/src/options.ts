@@ -1,4 +1,4 @@
-import { parseArgs, type ParseArgsConfig } from "node:util";
+import { type ParseArgsConfig, parseArgs } from "node:util";
 import { TensorError } from "@x/tensor";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
@@ -9,17 +9,27 @@ export function parse(args: readonly string[], options: Options): Values {
   try {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values as Values;
   } catch (error) {
-    throw new TensorError(`${(error as Error).message} Known: ${Object.keys(options).map((name) => `--${name}`).join(", ")}.`);
+    throw new TensorError(
+      `${(error as Error).message} Known: ${Object.keys(options)
+        .map((name) => `--${name}`)
+        .join(", ")}.`,
+    );
   }
 }
 
 /** A number option, or undefined. */
-export function number(values: Values, name: string, { min = Number.NEGATIVE_INFINITY, whole = false }: { min?: number; whole?: boolean } = {}): number | undefined {
+export function number(
+  values: Values,
+  name: string,
+  { min = Number.NEGATIVE_INFINITY, whole = false }: { min?: number; whole?: boolean } = {},
+): number | undefined {
   const text = values[name];
   if (text === undefined) return undefined;
   const value = Number(text);
   if (text === "" || Number.isNaN(value) || value < min || (whole && !Number.isInteger(value)))
-    throw new TensorError(`--${name}: expected ${whole ? "a whole number" : "a number"}${min > Number.NEGATIVE_INFINITY ? ` of at least ${min}` : ""}, got "${text}".`);
+    throw new TensorError(
+      `--${name}: expected ${whole ? "a whole number" : "a number"}${min > Number.NEGATIVE_INFINITY ? ` of at least ${min}` : ""}, got "${text}".`,
+    );
   return value;
 }
 

@@ -21,8 +21,23 @@ export interface Preset {
 
 /** nanoGPT's character model at the size of a laptop's CPU. */
 const baby: Preset = {
-  numLayers: 4, numHeads: 4, dim: 128, context: 64, batch: 12, steps: 2000, lr: 1e-3, minLr: 1e-4, warmup: 100, betas: [0.9, 0.99],
-  weightDecay: 0.1, clipNorm: 1, dropout: 0, bias: false, accumulate: 1, evaluateEvery: 500, tokenizer: "characters",
+  numLayers: 4,
+  numHeads: 4,
+  dim: 128,
+  context: 64,
+  batch: 12,
+  steps: 2000,
+  lr: 1e-3,
+  minLr: 1e-4,
+  warmup: 100,
+  betas: [0.9, 0.99],
+  weightDecay: 0.1,
+  clipNorm: 1,
+  dropout: 0,
+  bias: false,
+  accumulate: 1,
+  evaluateEvery: 500,
+  tokenizer: "characters",
 };
 
 export const presets: Readonly<Record<string, Preset>> = {
@@ -32,5 +47,18 @@ export const presets: Readonly<Record<string, Preset>> = {
   /** nanoGPT's character model: 10.6 million parameters, for a GPU or a patient evening. */
   small: { ...baby, numLayers: 6, numHeads: 6, dim: 384, context: 256, batch: 64, steps: 5000, dropout: 0.2, evaluateEvery: 250 },
   /** The published GPT-2's size: 124 million parameters with its vocabulary. */
-  gpt2: { ...baby, numLayers: 12, numHeads: 12, dim: 768, context: 256, batch: 1, steps: 1000, lr: 3e-4, minLr: 3e-5, bias: true, betas: [0.9, 0.95], tokenizer: "bytes" },
+  gpt2: {
+    ...baby,
+    numLayers: 12,
+    numHeads: 12,
+    dim: 768,
+    context: 256,
+    batch: 1,
+    steps: 1000,
+    lr: 3e-4,
+    minLr: 3e-5,
+    bias: true,
+    betas: [0.9, 0.95],
+    tokenizer: "bytes",
+  },
 };

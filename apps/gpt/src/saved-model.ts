@@ -1,7 +1,6 @@
 import { openTraining, readJson } from "@x/checkpoint";
 import { loadTokenizer, type Tokenizer, tokenizerFromJSON } from "@x/data";
-import { fromPretrained } from "@x/models";
-import { GPT2, type GPT2Config } from "@x/models/gpt2";
+import { fromPretrained, GPT2, type GPT2Config } from "@x/models";
 import { type CausalLM, loadStateDict, type Module } from "@x/nn";
 import { TensorError } from "@x/tensor";
 import type { Preset } from "./presets.ts";
@@ -30,10 +29,19 @@ export async function openModel(directory: string): Promise<SavedModel> {
   const published = await readJson(`${directory}/config.json`).catch(() => undefined);
   if (published) {
     const { model } = await fromPretrained(directory);
-    return { model, tokenizer: await loadTokenizer(directory), preset: undefined, description: undefined, eos: await endTokens(directory, published) };
+    return {
+      model,
+      tokenizer: await loadTokenizer(directory),
+      preset: undefined,
+      description: undefined,
+      eos: await endTokens(directory, published),
+    };
   }
   const opened = await openTraining(directory).catch((cause: unknown) => {
-    throw new TensorError(`${directory}: is neither a run's directory nor a published checkpoint (no config.json). ${(cause as Error).message}`, { cause });
+    throw new TensorError(
+      `${directory}: is neither a run's directory nor a published checkpoint (no config.json). ${(cause as Error).message}`,
+      { cause },
+    );
   });
   if (!opened) throw new TensorError(`${directory}: has no checkpoint of ours, and no config.json of a published one.`);
   try {

@@ -1,10 +1,10 @@
 import type { Json } from "@x/checkpoint";
-import { evaluationWindows, type TextBatch, textBatches, type Tokenizer } from "@x/data";
-import { GPT2, type GPT2Config } from "@x/models/gpt2";
+import { evaluationWindows, type TextBatch, type Tokenizer, textBatches } from "@x/data";
+import { GPT2, type GPT2Config } from "@x/models";
 import type { CausalLM, Module } from "@x/nn";
 import { adamW, nanoGptCosine } from "@x/optim";
 import { type Device, Generator, withGenerator } from "@x/tensor";
-import { evaluator, languageLoss, type MetricsSink, type Progress, tokenBatch, Trainer, type TrainerOptions, trainStep } from "@x/train";
+import { evaluator, languageLoss, type MetricsSink, type Progress, Trainer, type TrainerOptions, tokenBatch, trainStep } from "@x/train";
 import type { Preset } from "./presets.ts";
 import type { TextData } from "./text.ts";
 
@@ -32,7 +32,8 @@ export const configOf = (preset: Preset, tokenizer: Tokenizer): GPT2Config => {
 };
 
 /** A model, drawn from the seed; the same on every device. */
-export const newModel = (config: GPT2Config, seed: number, device: Device): GPT2 => withGenerator(new Generator({ seed, device }), () => new GPT2(config));
+export const newModel = (config: GPT2Config, seed: number, device: Device): GPT2 =>
+  withGenerator(new Generator({ seed, device }), () => new GPT2(config));
 
 /** The parts of a training run put together: model, optimizer, data, evaluation, checkpoints. */
 export function session(options: SessionOptions) {

@@ -8,11 +8,15 @@ export interface TextData {
 }
 
 /** A text as tokens, the last tenth kept for validation. A tokenizer is made from the text where none is given. */
-export function prepareText(text: string, { kind, tokenizer }: { kind: "characters" | "bytes"; tokenizer?: Tokenizer | undefined }): TextData {
+export function prepareText(
+  text: string,
+  { kind, tokenizer }: { kind: "characters" | "bytes"; tokenizer?: Tokenizer | undefined },
+): TextData {
   const chosen = tokenizer ?? (kind === "bytes" ? new ByteTokenizer() : CharacterTokenizer.fromText(text));
   const tokens = encodeText(chosen, text);
   checkTokens(tokens, chosen.vocabSize, "the text");
   return { tokenizer: chosen, ...splitTokens(tokens) };
 }
 
-export const loadText = async (path: string, options: Parameters<typeof prepareText>[1]): Promise<TextData> => prepareText(await readText(path), options);
+export const loadText = async (path: string, options: Parameters<typeof prepareText>[1]): Promise<TextData> =>
+  prepareText(await readText(path), options);

@@ -6,6 +6,6 @@ export { formatDuration, formatLoss, formatSi } from "./progress/format.ts";
 export { type CurvePoint, type LossCurveOptions, lossCurve } from "./progress/loss-curve.ts";
 export { type Progress, type ProgressOptions, type ProgressUpdate, progress } from "./progress/progress.ts";
 export { hasColor, type OutputStream, paint, standardError } from "./progress/terminal.ts";
-export { restoreRun, type RunState, saveRun } from "./run-checkpoint.ts";
+export { type RunState, restoreRun, saveRun } from "./run-checkpoint.ts";
 export { type LossSum, type StepOptimizer, type StepReadings, type TrainStep, type TrainStepOptions, trainStep } from "./train-step.ts";
 export { type ResumableBatches, type StepRecord, Trainer, type TrainerOptions, type TrainResult } from "./trainer.ts";

@@ -16,7 +16,10 @@ interface Windows {
 }
 
 /** Windows as @x/data makes them, as arguments of a step. */
-export const tokenBatch = ({ inputs, targets, shape }: Windows): TokenBatch => ({ inputs: { data: inputs, shape }, targets: { data: targets, shape } });
+export const tokenBatch = ({ inputs, targets, shape }: Windows): TokenBatch => ({
+  inputs: { data: inputs, shape },
+  targets: { data: targets, shape },
+});
 
 /** Cross-entropy of the next token, summed over the targets that count. */
 export const languageLoss =
@@ -30,7 +33,9 @@ export const languageLoss =
 export function evaluator(model: CausalLM): (windows: Iterable<Windows>) => Promise<number> {
   let step: Step<TokenBatch, Record<string, never>, LossSum> | undefined;
   return async (windows) => {
-    step ??= compile<TokenBatch, LossSum>((batch) => languageLoss(model)(batch as unknown as { inputs: Tensor; targets: Tensor }), { name: "evaluate" });
+    step ??= compile<TokenBatch, LossSum>((batch) => languageLoss(model)(batch as unknown as { inputs: Tensor; targets: Tensor }), {
+      name: "evaluate",
+    });
     let sum = 0;
     let count = 0;
     for (const window of windows) {

@@ -1,6 +1,6 @@
 import { type Json, type OpenTraining, openTraining, type SavedTensor, saveTraining } from "@x/checkpoint";
 import { type Module, namedCells } from "@x/nn";
-import { type Cell, type Device, Generator, type GeneratorState, TensorError } from "@x/tensor";
+import { type Cell, type Device, type Generator, type GeneratorState, TensorError } from "@x/tensor";
 
 /** Everything that decides how a run goes on. */
 export interface RunState {
@@ -19,11 +19,21 @@ async function saved(cells: ReadonlyMap<string, Cell>): Promise<Map<string, Save
 }
 
 /** Saves a run at a step, atomically; see `saveTraining`. `json` is the caller's own: configuration, data position, best loss. */
-export async function saveRun(directory: string, state: RunState, step: number, json: { readonly [name: string]: Json }, { keep = 2, score }: { keep?: number; score?: number | undefined } = {}): Promise<string> {
+export async function saveRun(
+  directory: string,
+  state: RunState,
+  step: number,
+  json: { readonly [name: string]: Json },
+  { keep = 2, score }: { keep?: number; score?: number | undefined } = {},
+): Promise<string> {
   const generators: Record<string, Json> = {};
   for (const [name, generator] of Object.entries(state.generators)) generators[name] = { ...(await generator.state()) } as unknown as Json;
   const tensors = { model: await saved(namedCells(state.model)), state: await saved(state.cells) };
-  return saveTraining(directory, { step, tensors, json: { ...json, generators, device: deviceWords(state.device) }, ...(score !== undefined && { score }) }, { keep });
+  return saveTraining(
+    directory,
+    { step, tensors, json: { ...json, generators, device: deviceWords(state.device) }, ...(score !== undefined && { score }) },
+    { keep },
+  );
 }
 
 /** What runs must share to repeat each other's bits. */
@@ -37,10 +47,14 @@ export async function restoreRun(checkpoint: OpenTraining, state: RunState, warn
     { reader: checkpoint.readers.state, cells: state.cells, what: "optimizer state" },
   ];
   for (const { reader, cells, what } of groups) {
-    const missing = [...cells].filter(([name, cell]) => String(reader?.tensors.get(name)?.shape) !== String(cell.shape)).map(([name]) => name);
+    const missing = [...cells]
+      .filter(([name, cell]) => String(reader?.tensors.get(name)?.shape) !== String(cell.shape))
+      .map(([name]) => name);
     const unused = [...(reader?.tensors.keys() ?? [])].filter((name) => !cells.has(name));
     if (missing.length + unused.length > 0)
-      throw new TensorError(`${checkpoint.path}: its ${what} is not that of this run. Missing or of another shape: ${missing.join(", ") || "none"}; not used: ${unused.join(", ") || "none"}. Resume with the options the run began with.`);
+      throw new TensorError(
+        `${checkpoint.path}: its ${what} is not that of this run. Missing or of another shape: ${missing.join(", ") || "none"}; not used: ${unused.join(", ") || "none"}. Resume with the options the run began with.`,
+      );
   }
   for (const { reader, cells } of groups) for (const [name, cell] of cells) cell.write(await reader!.values(name, cell.dtype));
   for (const [name, generator] of Object.entries(state.generators)) {
@@ -49,7 +63,9 @@ export async function restoreRun(checkpoint: OpenTraining, state: RunState, warn
     generator.restore(was);
   }
   if (JSON.stringify(json.device) !== JSON.stringify(deviceWords(state.device)))
-    warn(`Resuming on another device or build than the checkpoint's (${JSON.stringify(json.device)} then, ${JSON.stringify(deviceWords(state.device))} now): the run goes on, but not to the same bits.`);
+    warn(
+      `Resuming on another device or build than the checkpoint's (${JSON.stringify(json.device)} then, ${JSON.stringify(deviceWords(state.device))} now): the run goes on, but not to the same bits.`,
+    );
 }
 
 export { openTraining as openRun };

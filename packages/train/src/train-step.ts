@@ -1,7 +1,21 @@
 import { withTraining } from "@x/nn";
 import { globalNorm } from "@x/ops";
 import {
-  type Cell, compile, defaultDevice, type Device, Generator, type Parameter, ShapeError, State, type Step, type StepArgument, type Tensor, TensorError, type Traced, valueAndGrad, withGenerator,
+  type Cell,
+  compile,
+  type Device,
+  defaultDevice,
+  Generator,
+  type Parameter,
+  ShapeError,
+  State,
+  type Step,
+  type StepArgument,
+  type Tensor,
+  TensorError,
+  type Traced,
+  valueAndGrad,
+  withGenerator,
 } from "@x/tensor";
 
 /** What the loss function returns: the sum over targets, and how many there were; their quotient is the loss. */
@@ -15,7 +29,7 @@ export interface LossSum {
 export interface StepOptimizer {
   /** What it trains, in the order in which gradients are handed over. */
   readonly parameters: readonly Parameter[];
-  /** One update, inside a step. Where `skip` is not 0 nothing changes. */
+  /** One update, inside a step. Where `skip`, bool, is true nothing changes. */
   update(gradients: readonly Tensor[], options: { readonly lr: Tensor; readonly gradScale?: Tensor; readonly skip?: Tensor }): void;
   states(): ReadonlyMap<string, Cell>;
 }
@@ -26,7 +40,7 @@ export interface TrainStepOptions<B extends StepArgument> {
   readonly loss: (batch: Traced<B>) => Tensor | LossSum;
   /** Largest 2-norm of all gradients together; they are scaled down to it. */
   readonly clipNorm?: number;
-  /** Runs inside the step after the update: moving averages and the like. `skip` is 1 where the update was left out. */
+  /** Runs inside the step after the update: moving averages and the like. `skip`, bool, is true where the update was left out. */
   readonly after?: (skip: Tensor) => void;
   readonly generator?: Generator;
   readonly device?: Device;
@@ -66,8 +80,13 @@ export function trainStep<B extends StepArgument>(options: TrainStepOptions<B>):
   const generator = options.generator ?? new Generator({ seed: 0, device });
   const sums = new Sums(optimizer.parameters, device);
   const any = options as unknown as AnyOptions;
-  const body = ({ batch, lr }: { batch: unknown; lr: Tensor }, { phase }: { phase: Phase }): StepReadings => withTraining(true, () => runPhase(any, sums, batch, lr, phase));
-  const compiled = compile(body as never, { name: "trainStep", device, eager }) as unknown as Step<{ batch: B; lr: number }, { phase: Phase }, StepReadings>;
+  const body = ({ batch, lr }: { batch: unknown; lr: Tensor }, { phase }: { phase: Phase }): StepReadings =>
+    withTraining(true, () => runPhase(any, sums, batch, lr, phase));
+  const compiled = compile(body as never, { name: "trainStep", device, eager }) as unknown as Step<
+    { batch: B; lr: number },
+    { phase: Phase },
+    StepReadings
+  >;
   const call = (batches: B | readonly B[], { lr }: { readonly lr: number }): StepReadings => {
     const list = (isBatchList(batches) ? batches : [batches]) as readonly B[];
     if (list.length === 0) throw new ShapeError("trainStep: needs at least one batch.");
@@ -99,11 +118,11 @@ function runPhase({ optimizer, loss, clipNorm, after }: AnyOptions, sums: Sums, 
   const mean = total.sum.div(divisor);
   const norm = globalNorm(total.gradients).div(divisor);
   if (phase === "first" || phase === "more") return { loss: mean, gradNorm: norm, skipped: norm.zerosLike(), count: total.count };
-  const skip = isFinite(norm).not().cast("f32");
+  const skip = isFinite(norm).not();
   const clip = clipNorm === undefined ? norm.onesLike() : norm.add(1e-6).pow(-1).mul(clipNorm).minimum(1);
   optimizer.update(total.gradients, { lr, gradScale: clip.div(divisor), skip });
   after?.(skip);
-  return { loss: mean, gradNorm: norm, skipped: skip, count: total.count };
+  return { loss: mean, gradNorm: norm, skipped: skip.cast("f32"), count: total.count };
 }
 
 function asSum(made: Tensor | LossSum): { loss: Tensor; count: Tensor } {
@@ -130,7 +149,12 @@ class Sums {
     this.#cells ??= { gradients: this.#parameters.map(({ shape }) => place(shape)), sum: place([]), count: place([]) };
   }
 
-  add(gradients: readonly Tensor[], sum: Tensor, count: Tensor, phase: Phase): { gradients: readonly Tensor[]; sum: Tensor; count: Tensor } {
+  add(
+    gradients: readonly Tensor[],
+    sum: Tensor,
+    count: Tensor,
+    phase: Phase,
+  ): { gradients: readonly Tensor[]; sum: Tensor; count: Tensor } {
     const cells = this.#cells;
     if (!cells) throw new TensorError("trainStep: accumulation without its cells.");
     const first = phase === "first";

@@ -2,7 +2,7 @@ import type { Json } from "@x/checkpoint";
 import { type StepArgument, TensorError } from "@x/tensor";
 import type { MetricsSink } from "./metrics/metrics.ts";
 import type { Progress } from "./progress/progress.ts";
-import { openRun, restoreRun, type RunState, saveRun } from "./run-checkpoint.ts";
+import { openRun, type RunState, restoreRun, saveRun } from "./run-checkpoint.ts";
 import type { TrainStep } from "./train-step.ts";
 
 /** Batches whose place can be saved and found again. */
