@@ -1,60 +1,41 @@
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { sizeOf, type Tensor, tensor } from "@x/tensor";
-import { compareArrays } from "@x/testing";
+import { compareOutput, type ParityCase, type ParityReader, type ParityTensor, readParityModule } from "@x/testing";
 import { expect } from "vitest";
 
-type Named = Readonly<Record<string, Tensor>>;
-interface Bounds {
-  readonly atol: number;
-  readonly rtol: number;
+const directory = fileURLToPath(new URL("../../../fixtures/layers", import.meta.url));
+
+/** The cases of one file of fixtures/layers: what torch was given, and what it gave. */
+export async function readCases(file: string): Promise<readonly ParityCase[]> {
+  return (await readParityModule(directory, file, async (path) => openTensors(readFileSync(path)))).cases;
 }
 
-/** One case of a file of fixtures/layers: what torch was given, and what it gave. */
-export interface Case {
-  readonly name: string;
-  readonly options: Readonly<Record<string, never>>;
-  /** The tensors under `inputs.` or `cotangents.`, by the rest of their names. I64 become i32. */
-  tensors(kind: "inputs" | "cotangents"): Named;
-  /** Compares with the tensor of that name ("outputs.output", "grads.x") within the tolerance beside it. */
-  expectClose(name: string, actual: Tensor): Promise<void>;
+export const placed = (tensors: ReadonlyMap<string, ParityTensor>): Record<string, Tensor> =>
+  Object.fromEntries([...tensors].map(([name, { data, shape }]) => [name, tensor(data, { shape })]));
+
+/** Compares with what torch gave under that name ("outputs.output", "grads.x"). */
+export async function expectClose({ name, expected }: ParityCase, output: string, actual: Tensor): Promise<void> {
+  const wanted = expected.find((one) => one.name === output);
+  if (!wanted) throw new Error(`${name}: the fixture has no ${output}`);
+  const comparison = compareOutput({ shape: actual.shape, data: await actual.data() }, wanted);
+  if (!comparison.pass) expect.fail(`${name} ${output}: ${comparison.report()}`);
 }
 
-const directory = new URL("../../../fixtures/layers/", import.meta.url);
-
-export function readCases(file: string): Case[] {
-  const { cases } = JSON.parse(readFileSync(new URL(`${file}.json`, directory), "utf8"));
-  const stored = readTensors(readFileSync(new URL(`${file}.safetensors`, directory)));
-  return Object.entries<{ options?: Case["options"]; outputs: Record<string, Bounds> }>(cases).map(([name, { options = {}, outputs }]) => ({
-    name,
-    options,
-    tensors(kind) {
-      const prefix = `${name}.${kind}.`;
-      const own = [...stored].filter(([key]) => key.startsWith(prefix));
-      return Object.fromEntries(own.map(([key, { data, shape }]) => [key.slice(prefix.length), tensor(data, { shape })]));
-    },
-    async expectClose(output, actual) {
-      const expected = stored.get(`${name}.${output}`);
-      if (!expected) throw new Error(`${file}: no tensor ${name}.${output}`);
-      expect(actual.shape).toEqual(expected.shape);
-      const comparison = compareArrays(await actual.data(), expected.data, { ...outputs[output]!, shape: expected.shape });
-      if (!comparison.pass) expect.fail(`${file} ${name} ${output}: ${comparison.report()}`);
-    },
-  }));
-}
-
-/** The tensors of a safetensors file: f32 as they are, i64 as i32. */
-function readTensors(bytes: Buffer): Map<string, { data: Float32Array | Int32Array; shape: number[] }> {
+/** A safetensors file of f32 and i64 tensors; these become i32. */
+function openTensors(bytes: Buffer): ParityReader {
   const start = 8 + Number(bytes.readBigUInt64LE(0));
-  const { __metadata__: _, ...header } = JSON.parse(bytes.toString("utf8", 8, start));
-  return new Map(
-    Object.entries<{ dtype: string; shape: number[]; data_offsets: [number, number] }>(header).map(([name, { dtype, shape, data_offsets }]) => {
-      const at = (i: number, width: number) => start + data_offsets[0] + i * width;
-      const indices = Array.from({ length: sizeOf(shape) }, (_, i) => i);
-      const data =
-        dtype === "F32"
-          ? Float32Array.from(indices, (i) => bytes.readFloatLE(at(i, 4)))
-          : Int32Array.from(indices, (i) => Number(bytes.readBigInt64LE(at(i, 8))));
-      return [name, { data, shape }];
-    }),
-  );
+  const { __metadata__: _, ...header } = JSON.parse(bytes.toString("utf8", 8, start)) as Record<
+    string,
+    { dtype: string; shape: number[]; data_offsets: [number, number] }
+  >;
+  return {
+    tensors: new Map(Object.entries(header)),
+    values: async (name) => {
+      const { dtype, shape, data_offsets } = header[name]!;
+      const offsets = Array.from({ length: sizeOf(shape) }, (_, i) => start + data_offsets[0] + i * (dtype === "F32" ? 4 : 8));
+      if (dtype === "F32") return Float32Array.from(offsets, (at) => bytes.readFloatLE(at));
+      return Int32Array.from(offsets, (at) => Number(bytes.readBigInt64LE(at)));
+    },
+  };
 }
