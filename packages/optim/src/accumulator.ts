@@ -18,20 +18,23 @@ export interface Accumulated {
  * or also applies, is structure: make it a static argument.
  */
 export class Accumulator {
-  readonly parameters: ReadonlyMap<string, Parameter>;
+  /** Each cell once, in the order of their names. */
+  readonly parameters: readonly Parameter[];
+  readonly #named: ReadonlyMap<string, Parameter>;
   readonly #sums: ReadonlyMap<string, State>;
   readonly #count: State;
 
   constructor(named: NamedParameters) {
-    this.parameters = uniqueParameters("Accumulator", named);
+    this.#named = uniqueParameters("Accumulator", named);
+    this.parameters = [...this.#named.values()];
     const sumFor = ({ shape, dtype, device }: Parameter) => new State({ shape, dtype: statisticsOf(dtype), device });
-    this.#sums = new Map([...this.parameters].map(([name, parameter]) => [name, sumFor(parameter)]));
-    this.#count = new State({ shape: [], device: [...this.parameters.values()][0]!.device });
+    this.#sums = new Map([...this.#named].map(([name, parameter]) => [name, sumFor(parameter)]));
+    this.#count = new State({ shape: [], device: this.parameters[0]!.device });
   }
 
   /** Adds a micro-batch: gradients of the sum of its losses, in the order of `parameters`, and its number of targets (`countTargets`, shape []). */
   add(gradients: readonly Tensor[], count: Scalar): void {
-    expectGradients("Accumulator.add", this.parameters, gradients);
+    expectGradients("Accumulator.add", this.#named, gradients);
     scope(() => {
       const tokens = asTensor("Accumulator.add", "count", count, this.#count);
       for (const [i, sum] of [...this.#sums.values()].entries()) sum.set(sum.value.add(scaled(gradients[i]!, undefined, sum)));

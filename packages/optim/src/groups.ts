@@ -28,7 +28,7 @@ export function byGroup(groups: Readonly<Record<string, Group>>): OptimizerRule 
       const parameters = uniqueParameters("byGroup", named);
       const members = assign(groups, parameters);
       return {
-        parameters,
+        parameters: [...parameters.values()],
         update(gradients, args) {
           expectGradients("byGroup", parameters, gradients);
           for (const { name, optimizer, lrScale, positions } of members) {

@@ -24,6 +24,7 @@ export {
   type Decay,
   inverseSqrtSchedule,
   linearSchedule,
+  nanoGptCosine,
   type Schedule,
   type WarmUp,
   type WarmupStableDecay,

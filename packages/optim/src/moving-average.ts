@@ -11,7 +11,9 @@ export interface MovingAverageOptions {
 
 /** An exponential moving average of parameters, for evaluation: f32 cells that start as copies. Call `update` inside the step, after the optimizer's. */
 export class MovingAverage {
-  readonly parameters: ReadonlyMap<string, Parameter>;
+  /** Each cell once, in the order of their names. */
+  readonly parameters: readonly Parameter[];
+  readonly #named: ReadonlyMap<string, Parameter>;
   readonly #decay: number;
   readonly #warmUp: boolean;
   readonly #averages: ReadonlyMap<string, State>;
@@ -19,12 +21,13 @@ export class MovingAverage {
 
   constructor(named: NamedParameters, { decay, warmUp = false }: MovingAverageOptions) {
     expectNumber("MovingAverage", "decay", decay, 0, 1, false);
-    this.parameters = uniqueParameters("MovingAverage", named);
+    this.#named = uniqueParameters("MovingAverage", named);
+    this.parameters = [...this.#named.values()];
     this.#decay = decay;
     this.#warmUp = warmUp;
     const averageFor = ({ shape, dtype, device }: Parameter) => new State({ shape, dtype: statisticsOf(dtype), device });
-    this.#averages = new Map([...this.parameters].map(([name, parameter]) => [name, averageFor(parameter)]));
-    this.#count = new State({ shape: [], device: [...this.parameters.values()][0]!.device });
+    this.#averages = new Map([...this.#named].map(([name, parameter]) => [name, averageFor(parameter)]));
+    this.#count = new State({ shape: [], device: this.parameters[0]!.device });
     this.reset();
   }
 
@@ -35,7 +38,7 @@ export class MovingAverage {
       const n = this.#count.value;
       const decay: Tensor | number = this.#warmUp ? n.add(1).div(n.add(10)).minimum(this.#decay) : this.#decay;
       for (const [name, average] of this.#averages) {
-        const [e, p] = [average.value, this.parameters.get(name)!.value.cast(average.dtype)];
+        const [e, p] = [average.value, this.#named.get(name)!.value.cast(average.dtype)];
         const share = typeof decay === "number" ? 1 - decay : decay.neg().add(1).cast(average.dtype);
         next(average, e.add(p.sub(e).mul(share)), condition);
       }
@@ -46,7 +49,7 @@ export class MovingAverage {
   /** Starts again from the parameters as they are: after loading weights. */
   reset(): void {
     scope(() => {
-      for (const [name, average] of this.#averages) average.set(this.parameters.get(name)!.value.cast(average.dtype).copy());
+      for (const [name, average] of this.#averages) average.set(this.#named.get(name)!.value.cast(average.dtype).copy());
       this.#count.set(this.#count.value.mul(0));
     });
   }
@@ -54,13 +57,13 @@ export class MovingAverage {
   /** Writes the averages into the parameters, for good. */
   copyTo(): void {
     scope(() => {
-      for (const [name, average] of this.#averages) next(this.parameters.get(name)!, average.value, undefined);
+      for (const [name, average] of this.#averages) next(this.#named.get(name)!, average.value, undefined);
     });
   }
 
   /** Runs `fn`, an evaluation perhaps, with the averages in the parameters' place, and puts the parameters back, also when it throws. No training meanwhile. */
   async during<R>(fn: () => R | Promise<R>): Promise<R> {
-    const kept = new Map([...this.parameters.values()].map((parameter) => [parameter, parameter.snapshot()]));
+    const kept = new Map(this.parameters.map((parameter) => [parameter, parameter.snapshot()]));
     try {
       this.copyTo();
       return await fn();

@@ -18,8 +18,8 @@ export interface UpdateArguments {
 
 /** An optimizer with its state: cells, so that an update inside a compiled step makes none. */
 export interface Optimizer {
-  /** Each cell once, under its first name; a tied parameter has one gradient and one set of moments. */
-  readonly parameters: ReadonlyMap<string, Parameter>;
+  /** What it trains, in the order of the gradients: `valueAndGrad(loss, optimizer.parameters)`. A tied parameter stands here once, with one set of moments. */
+  readonly parameters: readonly Parameter[];
   /** One step. `gradients` are in the order of `parameters`, each of its parameter's shape. */
   update(gradients: readonly Tensor[], args: UpdateArguments): void;
   /** The cells a checkpoint keeps, by stable names: "step", "exp_avg.blocks.0.norm.weight". */
@@ -62,7 +62,7 @@ export function perParameter(rule: ElementaryRule): OptimizerRule {
       const counter = new State({ shape: [], device: [...parameters.values()][0]!.device });
       const slots = new Map([...parameters].map(([name, parameter]) => [name, makeSlots(rule.slots, parameter)]));
       return {
-        parameters,
+        parameters: [...parameters.values()],
         update(gradients, args) {
           expectGradients(rule.name, parameters, gradients);
           scope(() => {
@@ -114,7 +114,7 @@ export function uniqueParameters(who: string, named: NamedParameters): Map<strin
 export function expectGradients(who: string, parameters: ReadonlyMap<string, Parameter>, gradients: readonly Tensor[]): void {
   if (gradients.length !== parameters.size)
     throw new TensorError(
-      `${who}: expected ${parameters.size} gradients, one for each of its parameters in their order, got ${gradients.length}. Differentiate with respect to [...parameters.values()].`,
+      `${who}: expected ${parameters.size} gradients, one for each of its parameters in their order, got ${gradients.length}. Differentiate with respect to .parameters.`,
     );
   for (const [i, [name, { shape }]] of [...parameters].entries())
     if (show(gradients[i]!.shape) !== show(shape))
