@@ -2,12 +2,12 @@ import { context } from "./context.ts";
 import type { Device } from "./device.ts";
 import { defaultDevice } from "./device.ts";
 import { type DType, dtypes, encode, type HostArray } from "./dtype.ts";
-import { callSite, DTypeError, ShapeError, TensorError, TraceError } from "./errors.ts";
+import { callSite, DTypeError, LifetimeError, ShapeError, TensorError, TraceError } from "./errors.ts";
 import { store } from "./launch.ts";
 import { materialize } from "./pointwise.ts";
-import { checkShape, contiguousStrides, sameShape, type Shape, show, sizeOf } from "./shape.ts";
+import { checkShape, contiguousStrides, type Shape, sameShape, show, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
-import { Buffer, Value } from "./value.ts";
+import { type Buffer, Value } from "./value.ts";
 
 const brand = Symbol.for("@x/tensor.cell");
 
@@ -56,6 +56,7 @@ export class Cell {
 
   /** The loan itself: one value between two writes, so that gradients with respect to the cell find it. */
   get inner(): Value {
+    this.#refuseDisposed("read");
     context.trace?.touch(this);
     if (this.#current?.placement?.version !== this.buffer.version) {
       this.#current?.release();
@@ -74,6 +75,7 @@ export class Cell {
   /** Replaces the contents by those of a tensor of the same shape and dtype; the gradient stops here. In program order with everything else. */
   set(source: TensorLike): void {
     if (context.recomputing) return;
+    this.#refuseDisposed("set");
     context.trace?.touch(this);
     const value = source.inner;
     if (!sameShape(value.shape, this.shape))
@@ -92,6 +94,7 @@ export class Cell {
   write(data: ArrayLike<number>): void {
     if (context.trace)
       throw new TraceError("cell.write: host data cannot be written inside a compiled step. Pass it as an argument of the step.");
+    this.#refuseDisposed("written");
     if (data.length !== sizeOf(this.shape))
       throw new ShapeError(`cell.write: shape ${show(this.shape)} holds ${sizeOf(this.shape)} elements, got ${data.length}.`);
     this.#settleReaders();
@@ -111,6 +114,11 @@ export class Cell {
     this.buffer.version++;
     this.buffer.writtenAt = `dispose() at ${callSite()}`;
     if (this.buffer.storage !== undefined) this.device.pool.give(this.buffer);
+  }
+
+  #refuseDisposed(what: string): void {
+    if (this.buffer.storage === undefined)
+      throw new LifetimeError(`cell: ${what} after its memory was given back by ${this.buffer.writtenAt}.`);
   }
 
   #settleReaders(): void {

@@ -8,7 +8,8 @@ const shapes = fc.array(fc.integer({ min: 0, max: 4 }), { maxLength: 4 });
 const filled = (shape: Shape) => arange(sizeOf(shape), { device }).reshape(shape);
 
 /** Host model of a tensor: a function from index to value. */
-const indices = (shape: Shape): number[][] => shape.reduce<number[][]>((lists, n) => lists.flatMap((list) => Array.from({ length: n }, (_, i) => [...list, i])), [[]]);
+const indices = (shape: Shape): number[][] =>
+  shape.reduce<number[][]>((lists, n) => lists.flatMap((list) => Array.from({ length: n }, (_, i) => [...list, i])), [[]]);
 const at = (shape: Shape, index: readonly number[]) => index.reduce((sum, i, axis) => sum + i * contiguousStrides(shape)[axis]!, 0);
 async function expectElements(tensor: Tensor, shape: Shape, element: (index: number[]) => number) {
   expect(tensor.shape).toEqual(shape);
@@ -30,9 +31,26 @@ describe("broadcasting", () => {
   });
 
   test("elements come from where they should", async () => {
-    const pairs: [number[], number[], number[]][] = [[[2, 1, 3], [4, 1], [2, 4, 3]], [[], [2], [2]], [[0, 3], [1, 1], [0, 3]], [[1], [2, 2], [2, 2]]];
+    const pairs: [number[], number[], number[]][] = [
+      [
+        [2, 1, 3],
+        [4, 1],
+        [2, 4, 3],
+      ],
+      [[], [2], [2]],
+      [
+        [0, 3],
+        [1, 1],
+        [0, 3],
+      ],
+      [[1], [2, 2], [2, 2]],
+    ];
     for (const [a, b, out] of pairs) {
-      const pick = (shape: Shape, index: number[]) => at(shape, shape.map((n, axis) => (n === 1 ? 0 : index[index.length - shape.length + axis]!)));
+      const pick = (shape: Shape, index: number[]) =>
+        at(
+          shape,
+          shape.map((n, axis) => (n === 1 ? 0 : index[index.length - shape.length + axis]!)),
+        );
       await expectElements(filled(a).mul(100).add(filled(b)), out, (index) => pick(a, index) * 100 + pick(b, index));
     }
   });
@@ -54,12 +72,20 @@ function step({ view, shape, element }: Step, choice: number, detail: number): S
     const start = Math.min(n, detail % 3);
     const by = 1 + (detail % 2);
     const cut = shape.map((m, a) => (a === axis ? Math.ceil((n - start) / by) : m));
-    return { view: view.slice(axis, start, n, by), shape: cut, element: (index) => element(index.map((i, a) => (a === axis ? start + i * by : i))) };
+    return {
+      view: view.slice(axis, start, n, by),
+      shape: cut,
+      element: (index) => element(index.map((i, a) => (a === axis ? start + i * by : i))),
+    };
   }
   if (choice === 2) {
     const other = (axis + 1) % rank;
     const order = shape.map((_, a) => (a === axis ? other : a === other ? axis : a));
-    return { view: view.permute(order), shape: order.map((a) => shape[a]!), element: (index) => element(order.map((_, a) => index[order.indexOf(a)]!)) };
+    return {
+      view: view.permute(order),
+      shape: order.map((a) => shape[a]!),
+      element: (index) => element(order.map((_, a) => index[order.indexOf(a)]!)),
+    };
   }
   const wide = [2, ...shape];
   return { view: view.unsqueeze(0).expand(wide), shape: wide, element: ([, ...index]) => element(index) };
@@ -84,7 +110,11 @@ describe("views", () => {
   test("reshaping a view keeps the row-major order", async () => {
     await fc.assert(
       fc.asyncProperty(walks, fc.integer({ min: 1, max: 6 }), async ({ shape, steps }, divisor) => {
-        const end = steps.reduce((now, [choice, detail]) => step(now, choice, detail), { view: filled(shape), shape, element: (index) => at(shape, index) } as Step);
+        const end = steps.reduce((now, [choice, detail]) => step(now, choice, detail), {
+          view: filled(shape),
+          shape,
+          element: (index) => at(shape, index),
+        } as Step);
         const size = sizeOf(end.shape);
         const target = size % divisor === 0 ? [divisor, size / divisor] : [size];
         expect([...(await end.view.reshape(target).data())]).toEqual(indices(end.shape).map(end.element));
@@ -98,7 +128,16 @@ describe("views", () => {
     fc.assert(
       fc.property(factors, fc.array(fc.integer({ min: 0, max: 12 }), { minLength: 4, maxLength: 4 }), fc.nat(5), (shape, strides, seed) => {
         const own = strides.slice(0, shape.length);
-        const target = seed === 0 ? [sizeOf(shape)] : seed === 1 ? [1, ...shape] : seed === 2 ? [...shape, 1] : shape.length > 1 ? [shape[0]! * shape[1]!, ...shape.slice(2)] : [1, shape[0]!];
+        const target =
+          seed === 0
+            ? [sizeOf(shape)]
+            : seed === 1
+              ? [1, ...shape]
+              : seed === 2
+                ? [...shape, 1]
+                : shape.length > 1
+                  ? [shape[0]! * shape[1]!, ...shape.slice(2)]
+                  : [1, shape[0]!];
         const seen = reshapedStrides(shape, own, target);
         if (!seen) return;
         const place = (index: readonly number[], strides: readonly number[]) => index.reduce((sum, i, axis) => sum + i * strides[axis]!, 0);
@@ -121,9 +160,22 @@ test("squeeze, unsqueeze, split, stack and negative axes", async () => {
   expect(x.unsqueeze(-1).shape).toEqual([2, 3, 1]);
   expect(x.unsqueeze(0).squeeze().shape).toEqual([2, 3]);
   expect(x.unsqueeze(1).squeeze(1).shape).toEqual([2, 3]);
-  expect(await Promise.all(x.split(1, [1, 2]).map((part) => part.array()))).toEqual([[[0], [3]], [[1, 2], [4, 5]]]);
-  expect(x.split(0, 2).map((part) => part.shape)).toEqual([[1, 3], [1, 3]]);
+  expect(await Promise.all(x.split(1, [1, 2]).map((part) => part.array()))).toEqual([
+    [[0], [3]],
+    [
+      [1, 2],
+      [4, 5],
+    ],
+  ]);
+  expect(x.split(0, 2).map((part) => part.shape)).toEqual([
+    [1, 3],
+    [1, 3],
+  ]);
   expect(Tensor.stack([x, x], 1).shape).toEqual([2, 2, 3]);
-  expect(await x.transpose().array()).toEqual([[0, 3], [1, 4], [2, 5]]);
+  expect(await x.transpose().array()).toEqual([
+    [0, 3],
+    [1, 4],
+    [2, 5],
+  ]);
   expect(x.reshape([-1]).shape).toEqual([6]);
 });

@@ -14,7 +14,12 @@ const twice = defineOp({
   saves: ["same"],
   grad: ({ saved, upstream }) => {
     const arriving = [upstream.y, upstream.same].filter((gradient) => gradient !== undefined);
-    return { x: arriving.reduce((a, b) => a.add(b)).add(saved.same.zerosLike()).mul(2) };
+    return {
+      x: arriving
+        .reduce((a, b) => a.add(b))
+        .add(saved.same.zerosLike())
+        .mul(2),
+    };
   },
 });
 
