@@ -8,7 +8,7 @@ export const sumOfSquares = defineOp({
   outputs: { y: out() },
   infer: ({ xs }) => {
     const first = xs[0];
-    if (!first) throw new TensorError("sumOfSquares: needs at least one tensor.");
+    if (!first) throw new TensorError("sumOfSquares: xs must hold at least one tensor, got none.");
     const dtype = statisticsOf(first.dtype);
     for (const [i, x] of xs.entries()) {
       expectFloat("sumOfSquares", `xs[${i}]`, x);
