@@ -1,9 +1,9 @@
 import type { TensorLike } from "./cell.ts";
 import { context, within } from "./context.ts";
+import { onesLike, zerosLike } from "./create.ts";
 import { ShapeError, TensorError } from "./errors.ts";
 import { refusePromise, scope } from "./scope.ts";
 import { sameShape, show, sizeOf } from "./shape.ts";
-import { onesLike, zerosLike } from "./create.ts";
 import { Tensor } from "./tensor.ts";
 import type { Value } from "./value.ts";
 

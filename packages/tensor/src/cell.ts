@@ -57,6 +57,10 @@ export class Cell {
   /** The loan itself: one value between two writes, so that gradients with respect to the cell find it. */
   get inner(): Value {
     this.#refuseDisposed("read");
+    if (context.written?.has(this))
+      throw new TraceError(
+        "checkpointed: the body reads a cell after writing it. Run again for the gradient it would read something else: keep what was written in a tensor, or write the cell outside.",
+      );
     context.trace?.touch(this);
     if (this.#current?.placement?.version !== this.buffer.version) {
       this.#current?.release();
@@ -88,6 +92,7 @@ export class Cell {
     this.#settleReaders();
     store(value, this.buffer);
     this.#changed();
+    context.written?.add(this);
   }
 
   /** Replaces the contents by host values, row-major. Not inside a step. */

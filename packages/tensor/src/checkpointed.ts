@@ -1,4 +1,4 @@
-import { pullback, record, type TapeNode, Tape } from "./autograd.ts";
+import { pullback, record, Tape, type TapeNode } from "./autograd.ts";
 import { context, within } from "./context.ts";
 import { currentGenerator } from "./generator.ts";
 import { scope, tensorsIn } from "./scope.ts";
@@ -29,8 +29,8 @@ function probeSees(probe: Probe, outer: readonly Tape[]): Tape {
 }
 
 /**
- * Runs `fn` keeping only what it read and returned; the backward pass runs it again. It must do the same then: draws are replayed, and cell writes are not
- * repeated. For deep models: the memory of one block instead of all. Chen et al. 2016, arXiv 1604.06174.
+ * Runs `fn` keeping only what it read and returned; the backward pass runs it again. It must do the same then: draws are replayed, cell writes are not
+ * repeated, and reading a cell after writing it is refused. For deep models: the memory of one block instead of all. Chen et al. 2016, arXiv 1604.06174.
  */
 export function checkpointed<R>(fn: () => R): R {
   const outer = context.tapes;
@@ -38,7 +38,7 @@ export function checkpointed<R>(fn: () => R): R {
   const generator = currentGenerator("checkpointed");
   const ordinal = generator.ordinal;
   const probe = new Probe(outer);
-  const result = scope(() => within({ tapes: [probeSees(probe, outer)] }, fn));
+  const result = scope(() => within({ tapes: [probeSees(probe, outer)], written: context.written ?? new Set() }, fn));
   const outputs = [...tensorsIn(result)].map((tensor) => tensor.inner).filter((value) => probe.tracked.has(value));
   const inputs = [...probe.used];
   record({

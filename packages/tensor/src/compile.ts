@@ -2,15 +2,15 @@ import {
   type ArgumentLeaf,
   argumentLeaves,
   bytesOfLeaf,
+  type HostTensor,
   mapArguments,
   mapTensors,
-  type HostTensor,
   type StepArgument,
   type Traced,
 } from "./arguments.ts";
 import type { Cell } from "./cell.ts";
 import { context, within } from "./context.ts";
-import { defaultDevice, type Device } from "./device.ts";
+import { type Device, defaultDevice } from "./device.ts";
 import { type DType, dtypes } from "./dtype.ts";
 import { TraceError } from "./errors.ts";
 import { store } from "./launch.ts";

@@ -1,4 +1,5 @@
 import type { Tape } from "./autograd.ts";
+import type { Cell } from "./cell.ts";
 import type { Device } from "./device.ts";
 import type { Generator } from "./generator.ts";
 import type { Scope } from "./scope.ts";
@@ -15,7 +16,9 @@ export const context: {
   generator: Generator | undefined;
   /** A checkpointed body runs again: its writes were done the first time. */
   recomputing: boolean;
-} = { device: undefined, scope: undefined, tapes: [], trace: undefined, generator: undefined, recomputing: false };
+  /** Cells that a checkpointed body has written so far: reading one again could not be repeated. */
+  written: Set<Cell> | undefined;
+} = { device: undefined, scope: undefined, tapes: [], trace: undefined, generator: undefined, recomputing: false, written: undefined };
 
 /** Runs `fn` with parts of the context replaced, and puts them back whatever happens. */
 export function within<R>(change: Partial<typeof context>, fn: () => R): R {

@@ -1,5 +1,5 @@
-import { defaultDevice, type Device } from "./device.ts";
 import { context } from "./context.ts";
+import { type Device, defaultDevice } from "./device.ts";
 import { type DType, dtypes, encode } from "./dtype.ts";
 import { ShapeError, TensorError, TraceError } from "./errors.ts";
 import { literal, pending } from "./pointwise.ts";

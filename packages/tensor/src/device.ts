@@ -4,7 +4,7 @@ import { type DType, dtypes } from "./dtype.ts";
 import { DeviceError, DTypeError, MissingKernelError, TensorError } from "./errors.ts";
 import { Generator } from "./generator.ts";
 import { type Driver, type Kernel, tensorInterface } from "./kernel.ts";
-import { type Application, bindings, type Bound, isList } from "./launch.ts";
+import { type Application, type Bound, bindings, isList } from "./launch.ts";
 import type { Contract, Spec } from "./op.ts";
 import { type MemoryFigures, Pool } from "./pool.ts";
 import { show } from "./shape.ts";

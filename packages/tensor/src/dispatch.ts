@@ -1,7 +1,7 @@
 import { record, tracking } from "./autograd.ts";
 import { expectTensor } from "./cell.ts";
 import { context, within } from "./context.ts";
-import { defaultDevice, type Device } from "./device.ts";
+import { type Device, defaultDevice } from "./device.ts";
 import { DeviceError, ShapeError, TensorError } from "./errors.ts";
 import { type Bound, isList, launch } from "./launch.ts";
 import { type Contract, deviceOf, type Spec } from "./op.ts";

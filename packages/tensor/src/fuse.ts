@@ -1,8 +1,8 @@
 import { context, within } from "./context.ts";
+import { dtypes } from "./dtype.ts";
 import { TraceError } from "./errors.ts";
 import { type Destination, launch } from "./launch.ts";
 import { defineOp, many, out, required, type Spec } from "./op.ts";
-import { dtypes } from "./dtype.ts";
 import type { Instruction, Program } from "./program.ts";
 import { broadcastStrides, type Shape } from "./shape.ts";
 import { checkedPlacement, Value } from "./value.ts";

@@ -1,11 +1,11 @@
 import { State } from "./cell.ts";
 import { context, within } from "./context.ts";
-import { defaultDevice, type Device } from "./device.ts";
+import { tensorOf } from "./create.ts";
+import { type Device, defaultDevice } from "./device.ts";
 import { pending, scalar } from "./pointwise.ts";
 import { randomBits, uniformFromBits } from "./random.ts";
 import { checkShape, type Shape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
-import { tensorOf } from "./create.ts";
 
 /** Draws outside a step count upwards from here, so that they never meet those of a step, which count from 0. */
 const outside = 2 ** 31;
@@ -24,15 +24,19 @@ export interface GeneratorState {
  * every device, and independent of how work is divided. Parameters are initialised by its host stream.
  */
 export class Generator {
-  readonly seed: number;
+  #seed: number;
   /** seed low, seed high, step low, step high. */
   readonly key: State;
   #ordinal = outside;
   #hostDraws = 0;
 
   constructor({ seed, device = defaultDevice("a generator") }: { seed: number; device?: Device }) {
-    this.seed = seed;
+    this.#seed = seed;
     this.key = new State({ shape: [4], dtype: "u32", device, data: [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0, 0, 0] });
+  }
+
+  get seed(): number {
+    return this.#seed;
   }
 
   /** 32 random bits an element, u32, as a pending expression: nothing is stored until something wants it. */
@@ -60,7 +64,7 @@ export class Generator {
 
   /** Host draws, uniform on [0, 1) in f64 arithmetic from 24 bits: for initialisation, the same on every device. */
   hostUniform(count: number): Float64Array {
-    const key = [this.seed >>> 0, Math.floor(this.seed / 2 ** 32) >>> 0, hostStep, hostStep];
+    const key = [this.#seed >>> 0, Math.floor(this.#seed / 2 ** 32) >>> 0, hostStep, hostStep];
     const ordinal = this.#hostDraws++;
     return Float64Array.from({ length: count }, (_, i) => uniformFromBits(randomBits(key, ordinal, i)));
   }
@@ -107,10 +111,12 @@ export class Generator {
 
   /** Everything that decides what comes next. */
   async state(): Promise<GeneratorState> {
-    return { seed: this.seed, hostDraws: this.#hostDraws, drawsOutside: this.#ordinal, key: [...(await this.key.data())] };
+    return { seed: this.#seed, hostDraws: this.#hostDraws, drawsOutside: this.#ordinal, key: [...(await this.key.data())] };
   }
 
+  /** Goes on where the generator that gave this state was, whatever the seed of this one. */
   restore(state: GeneratorState): void {
+    this.#seed = state.seed;
     this.#hostDraws = state.hostDraws;
     this.#ordinal = state.drawsOutside;
     this.key.write(state.key);

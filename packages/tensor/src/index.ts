@@ -1,20 +1,20 @@
-export { grad, noGrad, valueAndGrad, vjp } from "./autograd.ts";
 export type { HostTensor, StepArgument, Traced } from "./arguments.ts";
+export { grad, noGrad, valueAndGrad, vjp } from "./autograd.ts";
 export { Cell, type CellOptions, Parameter, State, type TensorLike } from "./cell.ts";
 export { checkpointed } from "./checkpointed.ts";
-export { compile, type CompileOptions, type Statics, type Step } from "./compile.ts";
+export { type CompileOptions, compile, type Statics, type Step } from "./compile.ts";
 export { arange, type CreateOptions, full, type Nested, ones, onesLike, tensorOf as tensor, zeros, zerosLike } from "./create.ts";
 export {
-  defaultDevice,
   Device,
   type DeviceOptions,
+  defaultDevice,
   type ExecutionFigures,
   type Explanation,
   setDefaultDevice,
   withDevice,
 } from "./device.ts";
 export { everyOutput, explain } from "./dispatch.ts";
-export { decode, type DType, dtypes, encode, type HostArray, isFloat, type RegisterType, statisticsOf } from "./dtype.ts";
+export { type DType, decode, dtypes, encode, type HostArray, isFloat, type RegisterType, statisticsOf } from "./dtype.ts";
 export {
   callSite,
   DeviceError,
@@ -42,30 +42,30 @@ export {
 } from "./kernel.ts";
 export {
   type Arguments,
-  type AttrDefaults,
-  type Input,
-  type OpDeclaration,
-  type Output,
-  type PerInput,
-  type PerOutput,
-  type Required,
   type AttrArguments,
+  type AttrDefaults,
   type Attrs,
   aux,
   type Contract,
   defineOp,
+  type Input,
   type Inputs,
   many,
   maybe,
-  one,
   type Op,
-  out,
+  type OpDeclaration,
+  type Output,
   type Outputs,
+  one,
+  out,
   outs,
-  required,
+  type PerInput,
+  type PerOutput,
+  type Required,
   type Result,
-  scalar,
+  required,
   type Spec,
+  scalar,
 } from "./op.ts";
 export type { MemoryFigures } from "./pool.ts";
 export { concat, embed } from "./primitives/assemble.ts";
@@ -81,9 +81,9 @@ export { sort, topK } from "./primitives/sort.ts";
 export type { Instruction, Program, ScalarName } from "./program.ts";
 export { philox, randomBits, uniformFromBits } from "./random.ts";
 export { reference } from "./reference/driver.ts";
-export { isTracing } from "./trace.ts";
 export { evaluateProgram } from "./reference/program.ts";
 export type { ExpressionSample, Fill, OpSample, Sample, SampleInput, Tolerance } from "./sample.ts";
 export { openScope, scope, tensorsIn } from "./scope.ts";
-export { axesIn, axisIn, broadcast, contiguousStrides, isContiguous, reducedShape, sameShape, type Shape, show, sizeOf } from "./shape.ts";
+export { axesIn, axisIn, broadcast, contiguousStrides, isContiguous, reducedShape, type Shape, sameShape, show, sizeOf } from "./shape.ts";
 export { Tensor } from "./tensor.ts";
+export { isTracing } from "./trace.ts";

@@ -1,10 +1,10 @@
+import type { TensorLike } from "./cell.ts";
 import { context } from "./context.ts";
 import type { Device } from "./device.ts";
 import type { DType } from "./dtype.ts";
 import { DeviceError, TensorError } from "./errors.ts";
 import type { Shape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
-import type { TensorLike } from "./cell.ts";
 
 /** What is known of a tensor before anything runs. */
 export interface Spec {
@@ -183,7 +183,8 @@ export function defineOp<
     if (!(name in contract.inputs) && !(name in contract.outputs))
       throw new TensorError(`defineOp ${contract.name}: saves names "${name}", which is neither an input nor an output.`);
   // Through the device, so that this file imports nothing that is made of operations.
-  const call = (inputs: Record<string, unknown>, attrs: Record<string, unknown> = {}) => deviceOf(contract.name, inputs).apply(contract, inputs, attrs);
+  const call = (inputs: Record<string, unknown>, attrs: Record<string, unknown> = {}) =>
+    deviceOf(contract.name, inputs).apply(contract, inputs, attrs);
   return Object.assign(call, { contract }) as unknown as Op<I, A, O>;
 }
 

@@ -4,11 +4,11 @@ import { context } from "./context.ts";
 import type { Device } from "./device.ts";
 import { type DType, dtypes } from "./dtype.ts";
 import { DeviceError, DTypeError } from "./errors.ts";
-import { instructions, type Operands } from "./instructions.ts";
 import { computeExpression } from "./fuse.ts";
-import type { ScalarName } from "./program.ts";
-import { broadcast, sameShape, type Shape, sizeOf } from "./shape.ts";
+import { instructions, type Operands } from "./instructions.ts";
 import { sumTo } from "./primitives/reduce.ts";
+import type { ScalarName } from "./program.ts";
+import { broadcast, type Shape, sameShape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 import { type Expression, Value } from "./value.ts";
 

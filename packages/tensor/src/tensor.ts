@@ -3,9 +3,10 @@ import { context } from "./context.ts";
 import { onesLike, tensorOf, zerosLike } from "./create.ts";
 import type { Device } from "./device.ts";
 import { type DType, decode, dtypes, type HostArray } from "./dtype.ts";
+import { Elementwise } from "./elementwise.ts";
 import { callSite, DeviceError, LifetimeError, ShapeError, TraceError } from "./errors.ts";
 import { contiguous } from "./launch.ts";
-import { materialize, scalar } from "./pointwise.ts";
+import { materialize } from "./pointwise.ts";
 import { concat, embed } from "./primitives/assemble.ts";
 import { copy } from "./primitives/copy.ts";
 import { cummax, cumprod, cumsum } from "./primitives/cumulative.ts";
@@ -19,7 +20,6 @@ import { axesIn, axisIn, isContiguous, type Shape, show, sizeOf } from "./shape.
 import { checkedPlacement, type Value } from "./value.ts";
 
 const brand = Symbol.for("@x/tensor.tensor");
-type Operand = TensorLike | number;
 type Axes = number | readonly number[];
 export interface ReduceOptions {
   readonly keepDims?: boolean;
@@ -35,7 +35,7 @@ const dropped = new FinalizationRegistry<{ value: Value; site: string | undefine
  * An immutable array of numbers on a device: a shape, a dtype and a strided view of memory. Methods are the primitives; composites are functions of
  * `@x/ops`. Everything is synchronous but reading back (`await t.data()`). JS numbers take the tensor's dtype; nothing else is promoted.
  */
-export class Tensor {
+export class Tensor extends Elementwise {
   readonly [brand] = true;
   readonly shape: Shape;
   readonly dtype: DType;
@@ -46,6 +46,7 @@ export class Tensor {
 
   /** A handle on a result; the machinery makes them. It belongs to the innermost scope. */
   constructor(value: Value) {
+    super();
     this.#value = value.retain();
     this.shape = value.shape;
     this.dtype = value.dtype;
@@ -64,6 +65,10 @@ export class Tensor {
         `tensor ${this.dtype}${show(this.shape)}: used after it was freed ${this.#freed}. Return it from the scope that made it, or copy it.`,
       );
     return this.#value;
+  }
+
+  get self(): Tensor {
+    return this;
   }
 
   get size(): number {
@@ -138,135 +143,8 @@ export class Tensor {
     return tensorOf(await this.data(), { shape: this.shape, dtype: this.dtype, device });
   }
 
-  toString(): string {
+  override toString(): string {
     return `Tensor(${this.dtype}${show(this.shape)} on ${this.device.name})`;
-  }
-
-  // Elementwise, with broadcasting. Nothing runs until something that is not elementwise needs the result; see pointwise.ts.
-  add(other: Operand): Tensor {
-    return scalar("add", [this, other]);
-  }
-  sub(other: Operand): Tensor {
-    return scalar("sub", [this, other]);
-  }
-  mul(other: Operand): Tensor {
-    return scalar("mul", [this, other]);
-  }
-  div(other: Operand): Tensor {
-    return scalar("div", [this, other]);
-  }
-  /** The remainder, with the sign of the dividend. */
-  mod(other: Operand): Tensor {
-    return scalar("mod", [this, other]);
-  }
-  pow(other: Operand): Tensor {
-    return scalar("pow", [this, other]);
-  }
-  minimum(other: Operand): Tensor {
-    return scalar("min", [this, other]);
-  }
-  maximum(other: Operand): Tensor {
-    return scalar("max", [this, other]);
-  }
-  neg(): Tensor {
-    return scalar("neg", [this]);
-  }
-  abs(): Tensor {
-    return scalar("abs", [this]);
-  }
-  sign(): Tensor {
-    return scalar("sign", [this]);
-  }
-  floor(): Tensor {
-    return scalar("floor", [this]);
-  }
-  ceil(): Tensor {
-    return scalar("ceil", [this]);
-  }
-  /** To the nearest integer, halves to even. */
-  round(): Tensor {
-    return scalar("round", [this]);
-  }
-  /** Towards zero. */
-  trunc(): Tensor {
-    return scalar("mul", [this.sign(), this.abs().floor()]);
-  }
-  sqrt(): Tensor {
-    return scalar("sqrt", [this]);
-  }
-  rsqrt(): Tensor {
-    return scalar("rsqrt", [this]);
-  }
-  square(): Tensor {
-    return scalar("mul", [this, this]);
-  }
-  exp(): Tensor {
-    return scalar("exp", [this]);
-  }
-  expm1(): Tensor {
-    return scalar("expm1", [this]);
-  }
-  log(): Tensor {
-    return scalar("log", [this]);
-  }
-  log1p(): Tensor {
-    return scalar("log1p", [this]);
-  }
-  sin(): Tensor {
-    return scalar("sin", [this]);
-  }
-  cos(): Tensor {
-    return scalar("cos", [this]);
-  }
-  tanh(): Tensor {
-    return scalar("tanh", [this]);
-  }
-  erf(): Tensor {
-    return scalar("erf", [this]);
-  }
-  sigmoid(): Tensor {
-    return scalar("sigmoid", [this]);
-  }
-  eq(other: Operand): Tensor {
-    return scalar("eq", [this, other]);
-  }
-  ne(other: Operand): Tensor {
-    return scalar("ne", [this, other]);
-  }
-  lt(other: Operand): Tensor {
-    return scalar("lt", [this, other]);
-  }
-  le(other: Operand): Tensor {
-    return scalar("le", [this, other]);
-  }
-  gt(other: Operand): Tensor {
-    return scalar("gt", [this, other]);
-  }
-  ge(other: Operand): Tensor {
-    return scalar("ge", [this, other]);
-  }
-  and(other: Operand): Tensor {
-    return scalar("and", [this, other]);
-  }
-  or(other: Operand): Tensor {
-    return scalar("or", [this, other]);
-  }
-  xor(other: Operand): Tensor {
-    return scalar("xor", [this, other]);
-  }
-  not(): Tensor {
-    return scalar("not", [this]);
-  }
-  /** Of a bool tensor: the elements of `yes` where it is true, of `no` elsewhere. At least one of them is a tensor. */
-  where(yes: Operand, no: Operand): Tensor {
-    return scalar("select", [this, yes, no]);
-  }
-  cast(dtype: DType): Tensor {
-    return dtype === this.dtype ? this : scalar("cast", [this], dtype);
-  }
-  /** The words of an f32 tensor as u32. */
-  bits(): Tensor {
-    return scalar("bits", [this], "u32");
   }
 
   // Reductions drop their axes unless `keepDims`.
@@ -343,8 +221,8 @@ export class Tensor {
     const extents = typeof parts === "number" ? Array.from({ length: parts }, () => extent / parts) : parts;
     if (!extents.every(Number.isInteger) || extents.reduce((a, b) => a + b, 0) !== extent)
       throw new ShapeError(`split: parts ${show(extents)} do not make up the ${extent} elements of axis ${axis}.`);
-    let start = 0;
-    return extents.map((n) => this.slice(axis, start, (start += n)));
+    const ends = extents.map((_, i) => extents.slice(0, i + 1).reduce((a, b) => a + b, 0));
+    return ends.map((end, i) => this.slice(axis, end - extents[i]!, end));
   }
   flip(axis: number): Tensor {
     return flip({ x: this }, { axis });

@@ -1,7 +1,7 @@
-import { context } from "./context.ts";
 import type { Cell } from "./cell.ts";
-import type { Application, Bind } from "./launch.ts";
+import { context } from "./context.ts";
 import type { PerName } from "./kernel.ts";
+import type { Application, Bind } from "./launch.ts";
 import type { Buffer } from "./value.ts";
 
 /** A step being recorded: applications in order, on buffers that are names. Nothing runs and nothing is allocated. */

@@ -1,6 +1,6 @@
 import { DTypeError, ShapeError } from "../errors.ts";
 import { defineOp, one, out, required, type Spec } from "../op.ts";
-import { axisIn, sameShape, type Shape, show, sizeOf } from "../shape.ts";
+import { axisIn, type Shape, sameShape, show, sizeOf } from "../shape.ts";
 
 function checkIndices(who: string, indices: Spec): void {
   if (indices.dtype !== "i32") throw new DTypeError(`${who}: indices must be i32, got ${indices.dtype}.`);

@@ -1,8 +1,8 @@
 import { ShapeError } from "../errors.ts";
 import { defineOp, one, out, required, type View } from "../op.ts";
 import { axisIn, broadcastStrides, checkShape, reshapedStrides, type Shape, show, sizeOf } from "../shape.ts";
-import { sumTo } from "./reduce.ts";
 import { embed } from "./assemble.ts";
+import { sumTo } from "./reduce.ts";
 
 /** Marks an operation as a view: its output is the input's memory seen otherwise, and nothing runs. */
 function asView<O extends { readonly contract: object }>(op: O, view: View): O {

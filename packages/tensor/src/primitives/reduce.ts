@@ -1,6 +1,6 @@
 import { DTypeError, ShapeError } from "../errors.ts";
 import { defineOp, one, out, required, type Spec } from "../op.ts";
-import { axesIn, broadcast, reducedShape, sameShape, type Shape, show } from "../shape.ts";
+import { axesIn, broadcast, reducedShape, type Shape, sameShape, show } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
 interface ReduceAttrs {
