@@ -1,5 +1,10 @@
 export { abi, activations, args, elementary, type KernelArgs, type KernelName, reductions, wordsOf } from "./abi.ts";
+export type { KernelLaunch, LaunchArgs, ModuleLaunch, Place, ProgramLaunch, WasmLaunch } from "./device/launch.ts";
+export { type WasmOptions, wasm } from "./device/wasm.ts";
 export { Heap, type HeapFigures, type HeapOptions } from "./heap.ts";
+export { wasmKernels } from "./kernels/index.ts";
+export { type WasmKernel, type WasmQuestion, type WasmRequest, wasmKernel } from "./kernels/kernel.ts";
+export type { Planner, Strided, Wide } from "./kernels/planner.ts";
 export type { Build } from "./kernels.ts";
 export { Runtime, type RuntimeOptions } from "./runtime.ts";
 export { type ThreadOptions, Threads } from "./threads.ts";

@@ -1,0 +1,2 @@
+/** What launches of this package are made for. */
+export const driverName = "wasm";

@@ -1,0 +1,28 @@
+import type { Kernel } from "@x/tensor";
+import { adamwKernel, sumOfSquaresKernel } from "./adamw.ts";
+import { attentionBackwardKernel, attentionKernel } from "./attention.ts";
+import { crossEntropyBackwardKernel, crossEntropyKernel } from "./cross-entropy.ts";
+import { embeddingKernel, gatherKernel, putAddKernel, scatterAddKernel, takeKernel } from "./gather.ts";
+import { linearKernel } from "./linear.ts";
+import { matmulKernel } from "./matmul.ts";
+import { concatKernel, copyKernel, embedKernel } from "./movement.ts";
+import {
+  addLayerNormKernel,
+  addRmsNormKernel,
+  layerNormBackwardKernel,
+  layerNormKernel,
+  rmsNormBackwardKernel,
+  rmsNormKernel,
+} from "./norm.ts";
+import { pointwiseKernel } from "./pointwise.ts";
+import { reduceKernels } from "./reduce.ts";
+import { softmaxKernels } from "./softmax.ts";
+
+/** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
+export const wasmKernels = (): Kernel[] => [
+  ...[pointwiseKernel, copyKernel, concatKernel, embedKernel, matmulKernel, linearKernel],
+  ...[takeKernel, putAddKernel, gatherKernel, scatterAddKernel, embeddingKernel],
+  ...[...reduceKernels, ...softmaxKernels, crossEntropyKernel, crossEntropyBackwardKernel],
+  ...[layerNormKernel, layerNormBackwardKernel, addLayerNormKernel, rmsNormKernel, rmsNormBackwardKernel, addRmsNormKernel],
+  ...[attentionKernel, attentionBackwardKernel, adamwKernel, sumOfSquaresKernel],
+];
