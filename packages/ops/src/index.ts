@@ -7,6 +7,7 @@ export { dropout } from "./dropout.ts";
 export { checkTokens, embedding } from "./embedding.ts";
 export { addLayerNorm, layerNorm, layerNormBackward } from "./layer-norm.ts";
 export { linear } from "./linear.ts";
+export { linearCrossEntropy } from "./linear-cross-entropy.ts";
 export { addRmsNorm, rmsNorm, rmsNormBackward } from "./rms-norm.ts";
 export { rope } from "./rope.ts";
 export { logSoftmax, logSoftmaxBackward, softmax, softmaxBackward } from "./softmax.ts";
