@@ -60,17 +60,16 @@ const shapes = {
 };
 
 export interface WarmupStableDecay extends WarmUp {
-  readonly stableSteps: number;
-  readonly decaySteps: number;
+  readonly stable: number;
+  readonly decay: number;
   readonly minLr?: number;
   readonly shape?: keyof typeof shapes;
 }
 
-/** Warm-up, `lr` for `stableSteps`, then down to `minLr` within `decaySteps`, where it stays. Haegele et al. 2024, arXiv 2405.18392. */
-export function wsdSchedule({ stableSteps, decaySteps, minLr = 0, shape = "linear", ...warmUp }: WarmupStableDecay): Schedule {
-  if (!(stableSteps >= 0 && decaySteps >= 0))
-    throw new TensorError(`wsdSchedule: stableSteps and decaySteps must be at least 0, got ${stableSteps} and ${decaySteps}.`);
-  return schedule(warmUp, minLr, (s) => (s < stableSteps ? 1 : shapes[shape](share(s - stableSteps, decaySteps))));
+/** Warm-up, `lr` for `stable`, then down to `minLr` within `decay`, where it stays. Haegele et al. 2024, arXiv 2405.18392. */
+export function wsdSchedule({ stable, decay, minLr = 0, shape = "linear", ...warmUp }: WarmupStableDecay): Schedule {
+  if (!(stable >= 0 && decay >= 0)) throw new TensorError(`wsdSchedule: stable and decay must be at least 0, got ${stable} and ${decay}.`);
+  return schedule(warmUp, minLr, (s) => (s < stable ? 1 : shapes[shape](share(s - stable, decay))));
 }
 
 /** Warm-up, then lr sqrt(timescale / (s + timescale)), s counting from its end; `timescale` is the warm-up's length, or 10,000 without one. */
