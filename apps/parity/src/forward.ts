@@ -1,55 +1,52 @@
 import { published, type SavedTensor } from "@x/checkpoint";
-import type { Pretrained } from "@x/models";
-import { meanCrossEntropy } from "@x/ops";
-import { type HostArray, scope, type Tensor, TensorError, tensor, valueAndGrad } from "@x/tensor";
-import { type Comparison, compare } from "./compare.ts";
-import type { ParityDirectory } from "./directory.ts";
+import type { Family, Pretrained } from "@x/models";
+import { checkTokens, meanCrossEntropy } from "@x/ops";
+import { scope, type Tensor, tensor, valueAndGrad } from "@x/tensor";
+import type { ParityDirectory, ParityTensor } from "@x/testing";
+import { type Made, type OutputResult, resultOf } from "./report.ts";
+import { UnsupportedError } from "./unsupported.ts";
+
+const known = ["input_ids", "attention_mask", "position_ids", "labels"];
 
 /** Feeds the inputs once and compares everything that is listed. */
-export async function runForward(directory: ParityDirectory, pretrained: Pretrained): Promise<Comparison[]> {
-  const made = await outputsOf(directory, pretrained);
-  const comparisons: Comparison[] = [];
-  for (const [name, tolerance] of Object.entries(directory.outputs)) {
-    const expected = await directory.values(`outputs.${name}`);
-    const mask = tolerance.where ? await directory.values(`inputs.${tolerance.where}`) : undefined;
-    const actual = made.get(name);
-    if (!actual) throw new TensorError(`${directory.path}: parity.json asks for "${name}", which this architecture does not have.`);
-    comparisons.push(compare(name, actual, expected, directory.shape(`outputs.${name}`), tolerance, mask));
-  }
-  return comparisons;
+export async function runForward(parity: ParityDirectory, pretrained: Pretrained): Promise<OutputResult[]> {
+  const unknown = [...parity.inputs.keys(), ...Object.keys(parity.forward)].filter((name) => !known.includes(name));
+  if (unknown.length > 0)
+    throw new UnsupportedError(`${parity.directory}: the call has ${unknown.join(", ")}; known are ${known.join(", ")}.`);
+  const made = await outputsOf(parity, pretrained);
+  return parity.outputs.map((output) => resultOf(output, made.get(output.name)));
 }
 
-async function outputsOf(directory: ParityDirectory, { model, family }: Pretrained): Promise<Map<string, HostArray>> {
-  const input = async (name: string) =>
-    directory.has(`inputs.${name}`)
-      ? tensor(Int32Array.from(await directory.values(`inputs.${name}`)), { shape: directory.shape(`inputs.${name}`) })
-      : undefined;
-  const tokens = await input("input_ids");
-  if (!tokens) throw new TensorError(`${directory.path}/parity.safetensors: has no inputs.input_ids.`);
-  const [mask, positions, labels] = [await input("attention_mask"), await input("position_ids"), await input("labels")];
+const toTensor = ({ shape, data }: ParityTensor): Tensor => tensor(Int32Array.from(data), { shape });
+const madeOf = async (value: Tensor): Promise<Made> => ({ shape: value.shape, data: await value.data() });
+
+async function outputsOf({ directory, inputs }: ParityDirectory, { model, family }: Pretrained): Promise<Map<string, Made>> {
+  const ids = inputs.get("input_ids");
+  if (!ids) throw new UnsupportedError(`${directory}/parity.safetensors: has no inputs.input_ids, which a language model is called with.`);
+  checkTokens(ids.data, model.vocabSize, `${directory}: inputs.input_ids`);
+  const [mask, positions, labels] = ["attention_mask", "position_ids", "labels"].map((name) => inputs.get(name));
+  const tokens = toTensor(ids);
+  const targets = labels && toTensor(labels);
   const options = {
-    ...(mask && { keyMask: mask.ne(0) }),
-    ...(positions && { positions, total: 1 + Math.max(...(await positions.data())) }),
+    ...(mask && { keyMask: toTensor(mask).ne(0) }),
+    ...(positions && { positions: toTensor(positions), total: 1 + Math.max(...positions.data) }),
   };
   const parameters = [...model.namedParameters()];
   const run = () => {
     const hidden = model.hiddenStates(tokens, options);
     const logits = model.logits(hidden.at(-1)!);
-    return { hidden, logits, loss: labels ? causalLoss(logits, labels) : logits.sum() };
+    return { hidden, logits, loss: targets ? causalLoss(logits, targets) : logits.sum() };
   };
   const { value, gradients } = valueAndGrad(
     run,
     parameters.map(([, cell]) => cell),
   );
-  const out = new Map<string, HostArray>([
-    ["logits", await value.logits.data()],
-    ["loss", await value.loss.data()],
-  ]);
-  for (const [i, state] of value.hidden.entries()) out.set(`hidden_states.${i}`, await state.data());
-  const host = new Map<string, SavedTensor>();
-  for (const [i, [name, cell]] of parameters.entries())
-    host.set(name, { shape: cell.shape, dtype: cell.dtype, values: await gradients[i]!.data() });
-  for (const [name, values] of await publishedArrays(host, family.names)) out.set(`grad.${name}`, values);
+  const out = new Map<string, Made>([["logits", await madeOf(value.logits)]]);
+  for (const [i, state] of value.hidden.entries()) out.set(`hidden_states.${i}`, await madeOf(state));
+  if (!targets) return out;
+  out.set("loss", await madeOf(value.loss));
+  const ours = parameters.map(([name], i) => [name, gradients[i]!] as const);
+  for (const [name, gradient] of await publishedValues(ours, family)) out.set(`grad.${name}`, gradient);
   return out;
 }
 
@@ -61,12 +58,15 @@ export function causalLoss(logits: Tensor, labels: Tensor): Tensor {
   });
 }
 
-/** Tensors of ours under their published names and layouts. */
-export async function publishedArrays(
-  tensors: ReadonlyMap<string, SavedTensor>,
-  names: Pretrained["family"]["names"],
-): Promise<[string, HostArray][]> {
-  const out: [string, HostArray][] = [];
-  for (const [name, { values }] of published(tensors, names)) out.push([name, await (typeof values === "function" ? values() : values)]);
+/** Tensors that have our parameters' names and shapes, under the published names and in the published layouts. */
+export async function publishedValues(
+  ours: Iterable<readonly [string, Pick<Tensor, "shape" | "dtype" | "data">]>,
+  { names }: Family,
+): Promise<Map<string, Made>> {
+  const host = new Map<string, SavedTensor>();
+  for (const [name, value] of ours) host.set(name, { shape: value.shape, dtype: value.dtype, values: await value.data() });
+  const out = new Map<string, Made>();
+  for (const [name, { shape, values }] of published(host, names))
+    out.set(name, { shape, data: typeof values === "function" ? await values() : values });
   return out;
 }

@@ -1,6 +1,18 @@
-import type { ModelState } from "@x/nn";
+import { expectCounts, type ModelState } from "@x/nn";
 import { attention, decodeAttention, writeRows } from "@x/ops";
-import { arange, type Device, type DType, isTracing, ShapeError, State, scope, type Tensor, TensorError, tensor } from "@x/tensor";
+import {
+  arange,
+  type Device,
+  type DType,
+  isTracing,
+  type Shape,
+  ShapeError,
+  State,
+  scope,
+  type Tensor,
+  TensorError,
+  tensor,
+} from "@x/tensor";
 
 /** What one attention layer reads and writes while generating. */
 export interface LayerCache {
@@ -37,10 +49,12 @@ export class KvCache implements ModelState {
   readonly padding: State;
   /** The host's count of filled positions, the same for every row. */
   length = 0;
-  #padded = false;
+  /** No row has more padding than this. */
+  #mostPadding = 0;
 
   constructor(options: KvCacheOptions) {
     const { batch, capacity, numLayers, numKvHeads, headDim, valueDim = headDim, dtype = "f32", device } = options;
+    expectCounts("KvCache", { batch, capacity, numLayers, numKvHeads, headDim, valueDim });
     this.#options = options;
     this.batch = batch;
     this.capacity = capacity;
@@ -58,11 +72,23 @@ export class KvCache implements ModelState {
     return start.add(arange(count, { device: this.lengths.device })).maximum(0);
   }
 
-  /** Refuses what does not fit before anything is written. */
-  checkRoom(count: number): void {
+  /**
+   * Refuses tokens [batch, count] that do not fit, before anything is written. With `maxLength` also those that lie beyond it in every row: a row that has ended may be
+   * stepped along with others, but one must have room.
+   */
+  checkRoom(shape: Shape, maxLength = Number.POSITIVE_INFINITY): void {
+    const [batch, count] = shape as [number, number];
+    if (batch !== this.batch)
+      throw new ShapeError(
+        `KvCache: tokens are [${batch}, ${count}], but the state has ${this.batch} rows. Make or select a state of ${batch}.`,
+      );
     if (this.length + count > this.capacity)
       throw new ShapeError(
         `KvCache: ${count} more positions do not fit: ${this.length} of ${this.capacity} are filled. Make the state with a larger capacity.`,
+      );
+    if (this.length - this.#mostPadding + count > maxLength)
+      throw new ShapeError(
+        `KvCache: ${count} positions after ${this.length - this.#mostPadding} pass the model's maxLength ${maxLength} in every row. Reset the state, or truncate it.`,
       );
   }
 
@@ -74,10 +100,10 @@ export class KvCache implements ModelState {
     const { device } = this.lengths;
     // The first call sees nothing but itself: dense causal attention, with no cache to read.
     if (this.length === 0 && count > 1) {
-      const keyMask = this.#padded ? arange(count, { device }).ge(this.padding.value.unsqueeze(1)) : undefined;
+      const keyMask = this.#mostPadding > 0 ? arange(count, { device }).ge(this.padding.value.unsqueeze(1)) : undefined;
       return attention({ q, k, v, keyMask }, { scale, causal: true });
     }
-    const keyMask = this.#padded ? arange(this.capacity, { device }).ge(this.padding.value.unsqueeze(1)) : undefined;
+    const keyMask = this.#mostPadding > 0 ? arange(this.capacity, { device }).ge(this.padding.value.unsqueeze(1)) : undefined;
     return decodeAttention({ q, k: keys, v: values, lengths: this.lengths.value.add(count), keyMask }, { scale });
   }
 
@@ -96,7 +122,7 @@ export class KvCache implements ModelState {
     const copy = new KvCache(this.#options);
     for (const [i, cell] of this.#cells().entries()) copy.#cells()[i]!.set(cell);
     copy.length = this.length;
-    copy.#padded = this.#padded;
+    copy.#mostPadding = this.#mostPadding;
     return copy;
   }
 
@@ -110,15 +136,17 @@ export class KvCache implements ModelState {
     });
   }
 
-  /** A state of other rows, in any number: prompts repeated for beams. */
+  /** A cache of other rows, in any number: prompts repeated for beams. */
   select(rows: readonly number[]): KvCache {
+    const wrong = rows.find((row) => !Number.isInteger(row) || row < 0 || row >= this.batch);
+    if (wrong !== undefined) throw new ShapeError(`KvCache.select: rows must be from 0 to ${this.batch - 1}, got ${wrong}.`);
     const copy = new KvCache({ ...this.#options, batch: rows.length });
     scope(() => {
       const index = tensor(Int32Array.from(rows), { device: this.lengths.device });
       for (const [i, cell] of this.#cells().entries()) copy.#cells()[i]!.set(cell.value.take(index, 0));
     });
     copy.length = this.length;
-    copy.#padded = this.#padded;
+    copy.#mostPadding = this.#mostPadding;
     return copy;
   }
 
@@ -130,8 +158,13 @@ export class KvCache implements ModelState {
   }
 
   reset(padding: ArrayLike<number> = new Int32Array(this.batch)): void {
-    this.padding.write(padding);
-    this.#padded = Array.from(padding).some((count) => count > 0);
+    const counts = Array.from(padding);
+    if (counts.length !== this.batch || !counts.every((count) => Number.isInteger(count) && count >= 0 && count <= this.capacity))
+      throw new ShapeError(
+        `KvCache.reset: padding must be ${this.batch} counts from 0 to the capacity ${this.capacity}, one a row, got [${counts.join(", ")}].`,
+      );
+    this.padding.write(counts);
+    this.#mostPadding = Math.max(...counts);
     this.length = 0;
     this.lengths.write(new Int32Array(this.batch));
   }

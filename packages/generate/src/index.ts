@@ -1,5 +1,6 @@
 export { beamSearch } from "./beam-search.ts";
 export type { BeamSequence } from "./beam-state.ts";
+export { type CausalDecoderOptions, causalDecoder } from "./causal-decoder.ts";
 export { logitsChain } from "./chain.ts";
 export type { DecodePlan, Decoder } from "./decoder.ts";
 export { GenerateError } from "./errors.ts";

@@ -96,7 +96,7 @@ export class GPT2 extends Module implements CausalLM {
     if (tokens.shape.length !== 2 || length === undefined)
       throw new ShapeError(`GPT2: tokens must be [batch, length], got [${tokens.shape.join(", ")}].`);
     const cache = state as KvCache | undefined;
-    cache?.checkRoom(length);
+    cache?.checkRoom(tokens.shape, this.maxLength);
     const at = positions ?? cache?.positions(length) ?? arange(length, { device: tokens.device });
     let x = this.dropout.forward(this.tokens.forward(tokens).add(this.positions.forward(at)));
     const states = [x];

@@ -99,7 +99,8 @@ class Layer extends Module {
 export class Llama extends Module implements CausalLM {
   readonly config: LlamaConfig;
   readonly vocabSize: number;
-  readonly maxLength: number;
+  /** None under dynamic scaling, which stretches with the sequence. */
+  readonly maxLength: number | undefined;
   readonly tokens: Embedding;
   readonly rotation: RotaryPositions;
   readonly layers: readonly Layer[];
@@ -122,7 +123,7 @@ export class Llama extends Module implements CausalLM {
     } = config;
     this.config = config;
     this.vocabSize = vocabSize;
-    this.maxLength = maxLength;
+    this.maxLength = ropeScaling.type === "dynamic" ? undefined : maxLength;
     this.tokens = new Embedding({ vocabSize, dim, init: normal(0.02) });
     this.rotation = new RotaryPositions({ headDim, maxLength, base: ropeBase, scaling: ropeScaling });
     this.layers = Array.from({ length: numLayers }, () => new Layer(config, this.rotation));
@@ -140,9 +141,10 @@ export class Llama extends Module implements CausalLM {
     if (tokens.shape.length !== 2 || length === undefined)
       throw new ShapeError(`Llama: tokens must be [batch, length], got [${tokens.shape.join(", ")}].`);
     const cache = state as KvCache | undefined;
-    cache?.checkRoom(length);
+    cache?.checkRoom(tokens.shape, this.maxLength);
     const at = positions ?? cache?.positions(length) ?? arange(length, { device: tokens.device });
-    const all = total ?? (cache?.length ?? 0) + length;
+    // Rows that have ended may be stepped past the last position, beside others that go on.
+    const all = total ?? (cache ? Math.min(cache.length + length, this.maxLength ?? Number.POSITIVE_INFINITY) : length);
     let x = this.tokens.forward(tokens);
     const states = [x];
     for (const [i, layer] of this.layers.entries()) {
@@ -159,6 +161,11 @@ export class Llama extends Module implements CausalLM {
     const length = hidden.shape[1]!;
     const x = lastOnly ? hidden.slice(1, length - 1, length) : hidden;
     return this.head ? this.head.forward(x) : this.tokens.attend(x);
+  }
+
+  /** Makes the rotation's tables ready for sequences of `length`; the result changes when they were replaced, which ends what was compiled with them. */
+  prepare(length: number): number {
+    return this.rotation.prepare(length).cos.shape[0]!;
   }
 
   initState({ batch, capacity }: { readonly batch: number; readonly capacity: number }): KvCache {
