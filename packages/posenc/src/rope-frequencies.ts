@@ -1,4 +1,4 @@
-import { expectCounts, expectPositive } from "@x/nn";
+import { expectChoice, expectCounts, expectPositive } from "@x/nn";
 import { TensorError } from "@x/tensor";
 
 /** How rotary frequencies are stretched beyond the length they were trained for. */
@@ -62,20 +62,21 @@ export function ropeFrequencies(dim: number, base: number, scaling: RopeScaling,
       return { frequencies: plain(dim, base).map((f) => llama3(f, scaling)), attentionFactor: 1 };
     case "yarn":
       return yarn(dim, base, scaling);
-    default:
-      throw new TensorError(
-        `rope: scaling must be of type default, linear, ntk, dynamic, llama3 or yarn, got "${(scaling as { type: unknown }).type}".`,
-      );
   }
 }
+
+const types: readonly RopeScaling["type"][] = ["default", "linear", "ntk", "dynamic", "llama3", "yarn"];
 
 function check(dim: number, base: number, scaling: RopeScaling): void {
   if (!Number.isSafeInteger(dim) || dim < 2 || dim % 2 !== 0)
     throw new TensorError(`rope: the rotated dimensions must be even in number and at least 2, got ${dim}.`);
   expectPositive("rope", { base });
+  expectChoice("rope", "scaling.type", scaling.type, types);
+  if (scaling.type === "default") return;
   const who = `rope scaling ${scaling.type}`;
-  if ("factor" in scaling) expectPositive(who, { factor: scaling.factor });
-  if ("originalMaxLength" in scaling) expectCounts(who, { originalMaxLength: scaling.originalMaxLength });
+  expectPositive(who, { factor: scaling.factor });
+  if (scaling.type === "linear" || scaling.type === "ntk") return;
+  expectCounts(who, { originalMaxLength: scaling.originalMaxLength });
   if (scaling.type === "llama3") {
     const { lowFactor, highFactor } = scaling;
     expectPositive(who, { lowFactor, highFactor });
