@@ -20,7 +20,8 @@ export class Code {
   }
 
   #program({ program, access, extents }: ProgramLaunch): number {
-    const options = { access, rank: extents.length, shared: this.#runtime.heap.shared };
+    // The loader clears the shared flag where memory is not shared.
+    const options = { access, rank: extents.length, shared: true };
     const key = cacheKey(program, options);
     let index = this.#programs.get(key);
     if (index === undefined) {
