@@ -89,6 +89,8 @@ export class Cell {
     if (value.dtype !== this.dtype)
       throw new DTypeError(`cell.set: the cell is ${this.dtype}, the tensor ${value.dtype}. Call .cast("${this.dtype}") first.`);
     if (value === this.#current) return;
+    // Before the readers that it is made of: in a compiled step nobody reads those then, and they are dropped.
+    if (this.buffer.readers.has(value)) materialize(value);
     this.#settleReaders();
     store(value, this.buffer);
     this.#changed();

@@ -181,12 +181,6 @@ const onSlot = (device: Device, { shape, dtype, buffer }: Slot): Tensor =>
     new Value(device, shape, dtype, { placement: { buffer, offset: 0, strides: contiguousStrides(shape), version: buffer.version } }),
   );
 
-const ownedSlot = (device: Device, shape: Shape, dtype: DType): Slot => ({
-  shape,
-  dtype,
-  buffer: device.pool.take(sizeOf(shape) * dtypes[dtype].bytes, true).retain(),
-});
-
 function build<A, R, S extends Statics>(
   device: Device,
   name: string,
@@ -196,35 +190,44 @@ function build<A, R, S extends Statics>(
   leaves: readonly ArgumentLeaf[],
   shared: SharedStorage,
 ): Compiled {
-  const inputs = leaves.map(({ shape, dtype }) => ownedSlot(device, shape, dtype));
-  const traced = traceBody(device, name, body, args, statics, inputs);
-  // Results get memory of their own; in the trace they were names.
-  const places = new Map<Buffer, Buffer>();
-  const result = mapSlots(traced.result, ({ shape, dtype, buffer }) => {
-    const slot = new ResultSlot(ownedSlot(device, shape, dtype));
-    places.set(buffer, slot.buffer);
-    return slot as never;
-  });
-  const { applications, cells } = traced.trace;
-  const owned = [...inputs.map(({ buffer }) => buffer), ...places.values()];
-  const captured = new Set(
-    applications.flatMap(({ reads }) => reads.map(({ buffer }) => buffer)).filter((buffer) => !buffer.trace && !buffer.fixed),
-  );
-  const writes = new Set(applications.flatMap((application) => application.writes.map(({ buffer }) => buffer)));
-  const outside = outsideNames();
-  return {
-    device,
-    tableVersion: device.tableVersion,
-    plan: lower(device, applications, places, shared),
-    inputs,
-    result,
-    owned,
-    pinned: [...captured].map((buffer) => buffer.retain()),
-    written: [...cells.keys()].filter((cell) => writes.has(cell.buffer)),
-    lines: fingerprint(traced.trace, outside),
-    outside,
-    calls: 0,
+  const owned: Buffer[] = [];
+  const own = (shape: Shape, dtype: DType): Slot => {
+    const buffer = device.pool.take(sizeOf(shape) * dtypes[dtype].bytes, true).retain();
+    owned.push(buffer);
+    return { shape, dtype, buffer };
   };
+  try {
+    const inputs = leaves.map(({ shape, dtype }) => own(shape, dtype));
+    const traced = traceBody(device, name, body, args, statics, inputs);
+    // Results get memory of their own; in the trace they were names.
+    const places = new Map<Buffer, Buffer>();
+    const result = mapSlots(traced.result, ({ shape, dtype, buffer }) => {
+      const slot = new ResultSlot(own(shape, dtype));
+      places.set(buffer, slot.buffer);
+      return slot as never;
+    });
+    const { applications, cells } = traced.trace;
+    const reads = applications.flatMap((application) => application.reads.map(({ buffer }) => buffer));
+    const captured = new Set(reads.filter((buffer) => !buffer.trace && !buffer.fixed));
+    const writes = new Set(applications.flatMap((application) => application.writes.map(({ buffer }) => buffer)));
+    const outside = outsideNames();
+    return {
+      device,
+      tableVersion: device.tableVersion,
+      plan: lower(device, applications, places, shared),
+      inputs,
+      result,
+      owned,
+      pinned: [...captured].map((buffer) => buffer.retain()),
+      written: [...cells.keys()].filter((cell) => writes.has(cell.buffer)),
+      lines: fingerprint(traced.trace, outside),
+      outside,
+      calls: 0,
+    };
+  } catch (error) {
+    for (const buffer of owned) device.pool.give(buffer);
+    throw error;
+  }
 }
 
 /** Runs the body on names of memory: what it would launch, and what it returns, each tensor as a slot named in the trace. */
