@@ -281,6 +281,7 @@ typedef struct {
   f32 *q;
   f32 *k;
   f32 *v;
+  u8 *keyMask;
   i32 *lengths;
   i32 heads;
   i32 kvHeads;
@@ -360,6 +361,33 @@ typedef struct {
 } scatter_add_args;
 
 typedef struct {
+  i32 *out;
+  i32 *src;
+  i32 *indices;
+  i32 axis;
+  i32 count;
+  i32 inner;
+  i32 columns;
+  i32 indexOuter;
+  i32 indexCount;
+  i32 indexInner;
+} scatter_add_i32_args;
+
+typedef struct {
+  u8 *out;
+  u8 *src;
+  i32 *starts;
+  i32 size;
+  i32 heads;
+  i32 rows;
+  i32 capacity;
+  i32 dim;
+  i32 srcBatch;
+  i32 srcHead;
+  i32 srcRow;
+} write_rows_args;
+
+typedef struct {
   f32 *out;
   f32 *x;
   i32 n;
@@ -397,6 +425,16 @@ typedef struct {
 } arg_reduce_args;
 
 typedef struct {
+  i32 *out;
+  i32 *x;
+  i32 n;
+  i32 inner;
+  i32 columns;
+  i32 op;
+  i32 isUnsigned;
+} arg_reduce_i32_args;
+
+typedef struct {
   u8 *out;
   u8 *src;
   i32 size;
@@ -421,7 +459,20 @@ typedef struct {
   i32 columns;
   i32 op;
   i32 reverse;
+  i32 exclusive;
 } cumulate_args;
+
+typedef struct {
+  i32 *out;
+  i32 *x;
+  i32 n;
+  i32 inner;
+  i32 columns;
+  i32 op;
+  i32 reverse;
+  i32 exclusive;
+  i32 isUnsigned;
+} cumulate_i32_args;
 
 typedef struct {
   f32 *values;
@@ -431,6 +482,7 @@ typedef struct {
   i32 n;
   i32 k;
   i32 descending;
+  i32 type;
 } sort_args;
 
 typedef struct {
@@ -470,6 +522,13 @@ typedef struct {
   i32 inverse;
   i32 radices[24];
 } fft_args;
+
+typedef struct {
+  f32 *cos;
+  f32 *sin;
+  i32 n;
+  i32 chunk;
+} fft_tables_args;
 
 typedef struct {
   f32 *y;

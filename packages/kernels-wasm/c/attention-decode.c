@@ -19,10 +19,11 @@ KERNEL(attention_decode) {
     for (i32 key = split * a->chunk; key < last; key += BLOCK) {
       i32 rows = MIN(BLOCK, last - key);
       score_tile(t, k + key * a->kRow, a->kRow, rows, packed, columns, a->dim);
-      if (a->causal)
+      const u8 *mask = a->keyMask ? a->keyMask + batch * a->keys + key : 0;
+      if (mask || (a->causal && key + rows - 1 > offset))
         for (i32 r = 0; r < rows; r++)
           for (i32 c = 0; c < columns; c++)
-            if (key + r > c % a->queries + offset) t[r * TILE + c] = -INFINITE;
+            if ((mask && !mask[r]) || (a->causal && key + r > c % a->queries + offset)) t[r * TILE + c] = -INFINITE;
       absorb(&state, t, rows, columns, a->valueDim);
       add_product(state.out, t, columns, v + key * a->vRow, a->vRow, rows, a->valueDim);
     }

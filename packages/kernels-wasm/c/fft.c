@@ -1,10 +1,10 @@
 /*
- * Fourier transforms of rows by Stockham's self-sorting passes, one for each factor of the length (any small factor). Pass by pass the
+ * Fourier transforms of rows by Stockham's self-sorting passes, one for each factor of the length. Pass by pass the
  * sequences get shorter and lie further apart; over those that lie side by side the loops run in vectors.
  */
 #include "vec.h"
 
-enum { MAX_RADIX = 64, PASSES = 24 };
+enum { PASSES = 24 };
 
 /* One pass: m butterflies of `radix` over sequences `stride` apart; n is the whole length. */
 INLINE void pass(f32 *y_re, f32 *y_im, const f32 *x_re, const f32 *x_im, const fft_args *a, i32 radix, i32 m, i32 stride) {
@@ -12,24 +12,50 @@ INLINE void pass(f32 *y_re, f32 *y_im, const f32 *x_re, const f32 *x_im, const f
   i32 n = a->n, root = n / radix;
   for (i32 p = 0; p < m; p++)
     for (i32 i = 0; i < radix; i++) {
-      /* The twiddle of the butterfly's output i is folded into its roots of unity. */
-      f32 w_re[MAX_RADIX], w_im[MAX_RADIX];
-      for (i32 j = 0; j < radix; j++) {
-        i32 at = (i * p * stride + i * j % radix * root) % n;
-        w_re[j] = a->cos[at], w_im[j] = sign * a->sin[at];
-      }
       i32 to = stride * (radix * p + i), step = stride * m;
       for (i32 q = 0; q < stride; q += 4) {
         vf re = vf_set(0.0f), im = re;
+        /* The twiddle of output i is folded into its roots of unity: entry i p stride + i j root, modulo n. */
+        i32 at = i * p * stride % n;
         for (i32 j = 0, from = q + stride * p; j < radix; j++, from += step) {
           vf u = vf_get(x_re + from, stride - q, 0.0f), v = vf_get(x_im + from, stride - q, 0.0f);
-          re = re + u * vf_set(w_re[j]) - v * vf_set(w_im[j]);
-          im = im + u * vf_set(w_im[j]) + v * vf_set(w_re[j]);
+          vf c = vf_set(a->cos[at]), s = vf_set(sign * a->sin[at]);
+          re = re + u * c - v * s;
+          im = im + u * s + v * c;
+          at += i * root;
+          if (at >= n) at -= n;
         }
         vf_put(y_re + to + q, re, stride - q);
         vf_put(y_im + to + q, im, stride - q);
       }
     }
+}
+
+/* cos and sin of x in [0, pi/4] by their series, to the last bit of f32 and beyond. */
+INLINE f64 sin_small(f64 x) {
+  f64 s = 0.0;
+  for (f64 k = 15.0; k >= 3.0; k -= 2.0) s = (s + 1.0) * (-x * x / (k * (k - 1.0)));
+  return x * (s + 1.0);
+}
+INLINE f64 cos_small(f64 x) {
+  f64 s = 0.0;
+  for (f64 k = 16.0; k >= 2.0; k -= 2.0) s = (s + 1.0) * (-x * x / (k * (k - 1.0)));
+  return s + 1.0;
+}
+
+/* Reduced to the first octant in whole numbers, so that no entry is worse than another. */
+KERNEL(fft_tables) {
+  i32 last = MIN(a->n, end * a->chunk);
+  for (i32 i = begin * a->chunk; i < last; i++) {
+    u64 eighths = (u64)i * 8u;
+    i32 octant = (i32)(eighths / (u32)a->n);
+    u32 rest = (u32)(eighths % (u32)a->n);
+    f64 x = (octant & 1 ? (f64)((u32)a->n - rest) : (f64)rest) / a->n * 0.78539816339744830962;
+    i32 swaps = octant == 1 || octant == 2 || octant == 5 || octant == 6;
+    f64 c = swaps ? sin_small(x) : cos_small(x), s = swaps ? cos_small(x) : sin_small(x);
+    a->cos[i] = (f32)(octant >= 2 && octant <= 5 ? -c : c);
+    a->sin[i] = (f32)(octant >= 4 ? -s : s);
+  }
 }
 
 KERNEL(fft) {

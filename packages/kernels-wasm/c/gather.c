@@ -22,6 +22,33 @@ KERNEL(gather) {
   }
 }
 
+/* The same for words, which wrap. */
+KERNEL(scatter_add_i32) {
+  i32 blocks = CEIL_DIV(a->inner, a->columns);
+  for (i32 unit = begin; unit < end; unit++) {
+    i32 o = unit / blocks, first = unit % blocks * a->columns, columns = MIN(a->columns, a->inner - first);
+    u32 *out = (u32 *)a->out + (u32)o * a->axis * a->inner + first;
+    const u32 *src = (const u32 *)a->src + (u32)o * a->count * a->inner + first;
+    const i32 *index = a->indices + o * a->indexOuter + first * a->indexInner;
+    for (i32 row = 0; row < a->axis; row++)
+      for (i32 i = 0; i < columns; i++) out[(u32)row * a->inner + i] = 0u;
+    for (i32 j = 0; j < a->count; j++, src += a->inner, index += a->indexCount)
+      for (i32 i = 0; i < columns; i++) out[(u32)clamped(index[i * a->indexInner], a->axis) * a->inner + i] += src[i];
+  }
+}
+
+/* Rows of x to rows starts[batch] + i of a cache; what falls outside is dropped. */
+KERNEL(write_rows) {
+  for (i32 unit = begin; unit < end; unit++) {
+    i32 row = unit % a->rows, head = unit / a->rows % a->heads, batch = unit / a->rows / a->heads;
+    i32 to = a->starts[batch] + row;
+    if (to < 0 || to >= a->capacity) continue;
+    const u8 *src = a->src + (u32)(batch * a->srcBatch + head * a->srcHead + row * a->srcRow) * a->size;
+    u32 bytes = a->dim * a->size;
+    __builtin_memcpy(a->out + (u32)((batch * a->heads + head) * a->capacity + to) * bytes, src, bytes);
+  }
+}
+
 KERNEL(scatter_add) {
   i32 blocks = CEIL_DIV(a->inner, a->columns);
   for (i32 unit = begin; unit < end; unit++) {

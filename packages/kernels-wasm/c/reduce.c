@@ -105,6 +105,19 @@ KERNEL(reduce_bool) {
   })
 }
 
+KERNEL(arg_reduce_i32) {
+  EACH_COLUMN({
+    u32 flip = a->isUnsigned ? 0x80000000u : 0u, best = a->n > 0 ? a->x[at] : 0u;
+    i32 place = 0;
+    for (i32 i = 1; i < a->n; i++) {
+      u32 x = a->x[at + (u32)i * a->inner];
+      i32 left = (i32)(x ^ flip), right = (i32)(best ^ flip);
+      if (a->op == LARGEST ? left > right : left < right) best = x, place = i;
+    }
+    a->out[o * a->inner + e] = place;
+  })
+}
+
 KERNEL(arg_reduce) {
   EACH_COLUMN({
     f32 best = a->n > 0 ? a->x[at] : 0.0f;

@@ -8,8 +8,9 @@ KERNEL(softmax) {
     f32 *y = a->y + (u32)row * n;
     f32 highest = row_max(x, n);
     if (a->log) {
-      f32 shift = highest + f_log(row_exp_sum(x, n, highest));
-      for (i32 i = 0; i < n; i += 4) vf_put(y + i, vf_get(x + i, n - i, 0.0f) - vf_set(shift), n - i);
+      /* Two subtractions: the sum of the two would swallow the logarithm where x is large. */
+      f32 shift = f_log(row_exp_sum(x, n, highest));
+      for (i32 i = 0; i < n; i += 4) vf_put(y + i, vf_get(x + i, n - i, 0.0f) - vf_set(highest) - vf_set(shift), n - i);
       continue;
     }
     vf sum = vf_set(0.0f), other = vf_set(0.0f), top = vf_set(highest);

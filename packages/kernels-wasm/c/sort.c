@@ -4,12 +4,20 @@
  */
 #include "vec.h"
 
+enum { FLOATS, SIGNED, UNSIGNED };
+
 /* Orders as the floats do, NaN above all; -0 and 0 are equal. */
-INLINE u64 word_of(f32 x, i32 place, i32 descending) {
-  union { f32 x; u32 bits; } value = {x + 0.0f};
+INLINE u32 float_key(u32 bits, i32 descending) {
+  union { u32 bits; f32 x; } value = {bits};
+  if (value.x != value.x) return 0xffffffffu;
+  value.x += 0.0f;
   u32 key = value.bits & 0x80000000u ? ~value.bits : value.bits | 0x80000000u;
-  if (descending) key = ~key;
-  if (x != x) key = 0xffffffffu;
+  return descending ? ~key : key;
+}
+
+INLINE u64 word_of(const sort_args *a, u32 bits, i32 place) {
+  u32 key = a->type == SIGNED ? bits ^ 0x80000000u : bits;
+  key = a->type == FLOATS ? float_key(bits, a->descending) : a->descending ? ~key : key;
   return (u64)key << 32 | (u32)place;
 }
 
@@ -24,11 +32,12 @@ INLINE void sift_down(u64 *heap, i32 k, i32 i) {
 }
 
 /* The k smallest words, in order, in heap[0..k]. */
-INLINE void select_smallest(u64 *heap, const f32 *x, i32 n, i32 k, i32 descending) {
-  for (i32 i = 0; i < k; i++) heap[i] = word_of(x[i], i, descending);
+INLINE void select_smallest(const sort_args *a, u64 *heap, const u32 *x) {
+  i32 n = a->n, k = a->k;
+  for (i32 i = 0; i < k; i++) heap[i] = word_of(a, x[i], i);
   for (i32 i = k / 2 - 1; i >= 0; i--) sift_down(heap, k, i);
   for (i32 i = k; i < n; i++) {
-    u64 word = word_of(x[i], i, descending);
+    u64 word = word_of(a, x[i], i);
     if (word < heap[0]) heap[0] = word, sift_down(heap, k, 0);
   }
   for (i32 last = k - 1; last > 0; last--) {
@@ -39,8 +48,9 @@ INLINE void select_smallest(u64 *heap, const f32 *x, i32 n, i32 k, i32 descendin
 }
 
 /* All words in order; returns which half of the scratch holds them. */
-INLINE u64 *merge_sort(u64 *from, u64 *to, const f32 *x, i32 n, i32 descending) {
-  for (i32 i = 0; i < n; i++) from[i] = word_of(x[i], i, descending);
+INLINE u64 *merge_sort(const sort_args *a, u64 *from, u64 *to, const u32 *x) {
+  i32 n = a->n;
+  for (i32 i = 0; i < n; i++) from[i] = word_of(a, x[i], i);
   for (i32 run = 1; run < n; run *= 2) {
     for (i32 start = 0; start < n; start += 2 * run) {
       i32 i = start, middle = MIN(n, start + run), j = middle, end = MIN(n, start + 2 * run);
@@ -56,14 +66,14 @@ KERNEL(sort) {
   i32 n = a->n, k = a->k;
   if (k == 0) return;
   for (i32 row = begin; row < end; row++) {
-    const f32 *x = a->x + (u32)row * n;
+    const u32 *x = (const u32 *)a->x + (u32)row * n;
     u64 *words = a->scratch + (u32)row * 2 * n;
-    if (k * 8 <= n) select_smallest(words, x, n, k, a->descending);
-    else words = merge_sort(words, words + n, x, n, a->descending);
+    if (k * 8 <= n) select_smallest(a, words, x);
+    else words = merge_sort(a, words, words + n, x);
     for (i32 i = 0; i < k; i++) {
       i32 place = (i32)words[i];
       a->places[(u32)row * k + i] = place;
-      a->values[(u32)row * k + i] = x[place];
+      ((u32 *)a->values)[(u32)row * k + i] = x[place];
     }
   }
 }

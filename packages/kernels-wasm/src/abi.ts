@@ -90,10 +90,10 @@ export const abi = {
   ],
   /**
    * Attention of few queries over a cache, split over keys: partial o [batch, heads, queries, splits, valueDim] and lse [.., splits] of
-   * each `chunk` of keys (-inf when it is empty), for `attention_combine`. (heads / kvHeads) * queries <= 96. Units: [batch, kvHeads, splits].
+   * each `chunk` of keys (-inf when it is empty), for `attention_combine`; masks and lengths as `attention`. (heads / kvHeads) * queries <= 96. Units: [batch, kvHeads, splits].
    */
   attention_decode: [
-    "o:f32* lse:f32* q:f32* k:f32* v:f32* lengths?:i32*",
+    "o:f32* lse:f32* q:f32* k:f32* v:f32* keyMask?:u8* lengths?:i32*",
     "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 causal:i32 scale:f32 splits:i32 chunk:i32",
     "qBatch:i32 qHead:i32 qRow:i32 kBatch:i32 kHead:i32 kRow:i32 vBatch:i32 vHead:i32 vRow:i32",
   ],
@@ -123,6 +123,16 @@ export const abi = {
     "out:f32* src:f32* indices:i32*",
     "axis:i32 count:i32 inner:i32 columns:i32 zero:i32 indexOuter:i32 indexCount:i32 indexInner:i32",
   ],
+  /** The same for words of either sign, which wrap; out is always cleared first. */
+  scatter_add_i32: [
+    "out:i32* src:i32* indices:i32*",
+    "axis:i32 count:i32 inner:i32 columns:i32 indexOuter:i32 indexCount:i32 indexInner:i32",
+  ],
+  /**
+   * Rows of src [batch, heads, rows, dim], by strides, to rows starts[batch] + i of out [batch, heads, capacity, dim], elements of `size` bytes;
+   * those that fall outside are dropped. Units: rows of src.
+   */
+  write_rows: ["out:u8* src:u8* starts:i32*", "size:i32 heads:i32 rows:i32 capacity:i32 dim:i32 srcBatch:i32 srcHead:i32 srcRow:i32"],
   /** out[outer, inner] from x[outer, n, inner], f32: see `reductions`. Units: blocks of `columns` of the inner extent, of all outer. */
   reduce_f32: ["out:f32* x:f32*", "n:i32 inner:i32 columns:i32 op:i32"],
   /** The same for i32 and, with isUnsigned = 1, u32: sum, max, min, prod. */
@@ -131,6 +141,8 @@ export const abi = {
   reduce_bool: ["out:u8* x:u8*", "n:i32 inner:i32 columns:i32 op:i32"],
   /** Place along n of the first largest (op max) or smallest (op min) value; a NaN wins. Blocks and units as reduce. */
   arg_reduce: ["out:i32* x:f32*", "n:i32 inner:i32 columns:i32 op:i32"],
+  /** The same for i32 and, with isUnsigned = 1, u32. */
+  arg_reduce_i32: ["out:i32* x:i32*", "n:i32 inner:i32 columns:i32 op:i32 isUnsigned:i32"],
   /**
    * out by outStride = src by srcStride over shape, elements of `size` bytes, strides in elements (0 repeats). The last two axes are a plane.
    * Units: blocks of `rows` of shape[4], of all planes.
@@ -138,12 +150,18 @@ export const abi = {
   copy: ["out:u8* src:u8*", "size:i32 rows:i32 shape:i32[6] outStride:i32[6] srcStride:i32[6]"],
   /** `bytes` bytes of the repeated word. Units: chunks of `chunk` bytes, a multiple of 4. */
   fill: ["out:u8*", "word:i32 bytes:i32 chunk:i32"],
-  /** Running sum, product, max or min (as `reductions`) along n of [outer, n, inner]. Units: blocks of `columns` of inner, of all outer. */
-  cumulate: ["out:f32* x:f32*", "n:i32 inner:i32 columns:i32 op:i32 reverse:i32"],
   /**
-   * The first k of each row of n in order, stable, NaN last: values and places. `scratch` has 16 n bytes for each row of a launch. Units: rows.
+   * Running sum, product, max or min (as `reductions`) along n of [outer, n, inner]; exclusive = 1 leaves the element itself out. Units: blocks
+   * of `columns` of inner, of all outer.
    */
-  sort: ["values:f32* places:i32* x:f32* scratch:u64*", "n:i32 k:i32 descending:i32"],
+  cumulate: ["out:f32* x:f32*", "n:i32 inner:i32 columns:i32 op:i32 reverse:i32 exclusive:i32"],
+  /** The same for i32 and, with isUnsigned = 1, u32. */
+  cumulate_i32: ["out:i32* x:i32*", "n:i32 inner:i32 columns:i32 op:i32 reverse:i32 exclusive:i32 isUnsigned:i32"],
+  /**
+   * The first k of each row of n in order, stable, NaN last: values and places. Elements are f32 (type 0), i32 (1) or u32 (2). `scratch` has
+   * 16 n bytes for each row of a launch. Units: rows.
+   */
+  sort: ["values:f32* places:i32* x:f32* scratch:u64*", "n:i32 k:i32 descending:i32 type?:i32"],
   /**
    * Patches of an image for a convolution as a product: out[batch, group][channels * kernelH * kernelW][outH * outW], zero outside. x by
    * strides; strides, padding (may be negative), dilation of the input and of the kernel per axis. Units: rows of all matrices.
@@ -155,10 +173,12 @@ export const abi = {
     "xBatch:i32 xChannel:i32 xRow:i32 xCol:i32",
   ],
   /**
-   * Complex Fourier transform of rows of n, without scale; `im` may be absent (zero). n is the product of `radices` (each at most 64; unused 0);
+   * Complex Fourier transform of rows of n, without scale; `im` may be absent (zero). n is the product of `radices` (unused ones are 0);
    * cos and sin are tables of 2 pi i / n, i < n; inverse = 1 turns the sign. `scratch` has 2 n floats for each row. Units: rows.
    */
   fft: ["outRe:f32* outIm:f32* re:f32* im?:f32* cos:f32* sin:f32* scratch:f32*", "n:i32 inverse:i32 radices:i32[24]"],
+  /** cos and sin of 2 pi i / n, i < n. Units: chunks of `chunk` entries. */
+  fft_tables: ["cos:f32* sin:f32*", "n:i32 chunk:i32"],
   /** y = one of `elementary` of x, f32. Units: chunks of `chunk` elements. */
   elementary: ["y:f32* x:f32*", "count:i32 chunk:i32 function:i32"],
 } as const;

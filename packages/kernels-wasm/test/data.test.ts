@@ -181,7 +181,7 @@ test("running sum, product, max and min, both ways", () => {
     for (const reverse of [0, 1]) {
       const out = bench.out(x.length);
       const op = reductions[name as keyof typeof steps];
-      bench.run("cumulate", { out, x: bench.put(x), n, inner, columns, op, reverse }, outer * Math.ceil(inner / columns));
+      bench.run("cumulate", { out, x: bench.put(x), n, inner, columns, op, reverse, exclusive: 0 }, outer * Math.ceil(inner / columns));
       const expected = new Float64Array(x.length);
       for (let o = 0; o < outer; o++)
         for (let e = 0; e < inner; e++)

@@ -1,8 +1,9 @@
 import { attention, attentionBackward } from "@x/ops";
 import type { Spec } from "@x/tensor";
+import type { LaunchArgs } from "../device/launch.ts";
 import { wasmKernel } from "./kernel.ts";
 import type { Planner } from "./planner.ts";
-import { ceilDiv, product } from "./work.ts";
+import { ceilDiv } from "./work.ts";
 
 /** What the kernels hold of a head in their stack. */
 export const largestHead = 256;
@@ -37,14 +38,22 @@ export const attentionKernel = wasmKernel(attention, {
   accepts: ({ specs }) => fitsHead(specs),
   plan(p, { specs, attrs: { scale, causal } }) {
     const { args, batch } = heads(p, specs);
-    const { heads: count, queries, keys, dim, valueDim } = args;
-    const qTile = tileOf(queries, causal);
-    const lse = p.wanted("lse") ?? p.scratch(4 * batch * count * queries);
-    const made = { o: p.output("o"), lse, keyMask: p.maybe("keyMask") };
-    const cost = (qTile * keys * (dim + valueDim + 16)) / 4;
-    p.run("attention", { ...args, ...made, causal: causal ? 1 : 0, scale, qTile }, batch * count * ceilDiv(queries, qTile), cost);
+    const lse = p.wanted("lse") ?? p.scratch(4 * batch * args.heads * args.queries);
+    launchAttention(p, { ...args, o: p.output("o"), lse, keyMask: p.maybe("keyMask"), causal: causal ? 1 : 0, scale }, batch);
   },
 });
+
+/** Flash attention, forward. */
+export function launchAttention(
+  p: Planner,
+  args: Omit<LaunchArgs<"attention">, "qTile"> & ReturnType<typeof heads>["args"],
+  batch: number,
+): void {
+  const { heads: count, queries, keys, dim, valueDim } = args;
+  const qTile = tileOf(queries, args.causal === 1);
+  const cost = (qTile * keys * (dim + valueDim + 16)) / 4;
+  p.run("attention", { ...args, qTile }, batch * count * ceilDiv(queries, qTile), cost);
+}
 
 export const attentionBackwardKernel = wasmKernel(attentionBackward, {
   layout: { q: "rows", k: "rows", v: "rows" },
@@ -54,7 +63,7 @@ export const attentionBackwardKernel = wasmKernel(attentionBackward, {
     const { heads: count, kvHeads, queries, keys, dim, valueDim } = args;
     const rows = batch * count * queries;
     const delta = p.scratch(4 * rows);
-    const grad = p.maybe("dO") ?? zeros(p, rows * valueDim);
+    const grad = p.maybe("dO") ?? p.zeros(rows * valueDim);
     p.run("attention_delta", { delta, o: p.input("o"), grad, dlse: p.maybe("dLse"), valueDim }, rows, valueDim / 2);
     const shared = { ...args, grad, lse: p.input("lse"), delta, keyMask: p.maybe("keyMask"), causal: causal ? 1 : 0, scale };
     const [qTile, kTile] = [tileOf(queries, causal), tileOf(keys, causal)];
@@ -65,9 +74,3 @@ export const attentionBackwardKernel = wasmKernel(attentionBackward, {
     p.run("attention_grad_kv", { ...shared, ...outputs, kTile }, units, kTile * queries * (count / kvHeads) * perRow);
   },
 });
-
-function zeros(p: Planner, elements: number) {
-  const made = p.scratch(4 * product([elements]));
-  p.fill(made, 4 * elements);
-  return made;
-}

@@ -1,8 +1,8 @@
 import { embedding } from "@x/ops";
 import { axisIn, dtypes, gather, putAdd, scatterAdd, sizeOf, take } from "@x/tensor";
-import type { Place } from "../device/launch.ts";
+import type { LaunchArgs, Place } from "../device/launch.ts";
 import { wasmKernel } from "./kernel.ts";
-import { type Planner, wideOf } from "./planner.ts";
+import { type Planner, type Wide, wideOf } from "./planner.ts";
 import { ceilDiv, product } from "./work.ts";
 
 /** An axis of a shape and what lies around it. */
@@ -72,26 +72,30 @@ export const gatherKernel = wasmKernel(gather, {
 /** Columns of the inner extent that one unit of a scatter takes; it owns them, so that its sums have one order. */
 const columns = 32;
 
+/** Adds elements into zeros: floats, or words that wrap. */
+function scatter(p: Planner, args: LaunchArgs<"scatter_add_i32">, type: Wide, units: number, cost: number): void {
+  if (type === "f32") p.run("scatter_add", { ...args, zero: 1 }, units, cost);
+  else p.run("scatter_add_i32", args, units, cost);
+}
+
 export const putAddKernel = wasmKernel(putAdd, {
-  accepts: ({ specs: { x } }) => wideOf(x.dtype) === "f32" || "adds floating point",
   plan(p, { specs: { indices }, outputs: { y }, attrs: { axis } }) {
     const at = axisIn(axis, y.shape.length, "putAdd");
     const { outer, axis: extent, inner } = around(y.shape, at);
     const count = sizeOf(indices.shape);
     const places = { out: p.output("y"), src: p.input("x"), indices: p.input("indices") };
-    const args = { ...places, axis: extent, count, inner, columns, zero: 1, indexOuter: 0, indexCount: 1, indexInner: 0 };
-    p.run("scatter_add", args, outer * ceilDiv(inner, columns), ((count + extent) * Math.min(columns, inner)) / 2);
+    const args = { ...places, axis: extent, count, inner, columns, indexOuter: 0, indexCount: 1, indexInner: 0 };
+    scatter(p, args, wideOf(y.dtype), outer * ceilDiv(inner, columns), ((count + extent) * Math.min(columns, inner)) / 2);
   },
 });
 
 export const scatterAddKernel = wasmKernel(scatterAdd, {
-  accepts: ({ specs: { x } }) => wideOf(x.dtype) === "f32" || "adds floating point",
   plan(p, { specs: { x }, outputs: { y }, attrs: { axis } }) {
     const at = axisIn(axis, x.shape.length, "scatterAdd");
     const { outer, axis: extent, inner } = around(y.shape, at);
     const count = x.shape[at]!;
     const places = { out: p.output("y"), src: p.input("x"), indices: p.input("indices") };
-    const args = { ...places, axis: extent, count, inner, columns, zero: 1, indexOuter: count * inner, indexCount: inner, indexInner: 1 };
-    p.run("scatter_add", args, outer * ceilDiv(inner, columns), 2 * (count + extent) * Math.min(columns, inner));
+    const args = { ...places, axis: extent, count, inner, columns, indexOuter: count * inner, indexCount: inner, indexInner: 1 };
+    scatter(p, args, wideOf(y.dtype), outer * ceilDiv(inner, columns), 2 * (count + extent) * Math.min(columns, inner));
   },
 });

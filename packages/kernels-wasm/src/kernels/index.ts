@@ -1,7 +1,11 @@
 import type { Kernel } from "@x/tensor";
 import { adamwKernel, sumOfSquaresKernel } from "./adamw.ts";
 import { attentionBackwardKernel, attentionKernel } from "./attention.ts";
+import { decodeAttentionKernel, writeRowsKernel } from "./cache.ts";
+import { convolutionKernel } from "./convolution.ts";
 import { crossEntropyBackwardKernel, crossEntropyKernel } from "./cross-entropy.ts";
+import { cumulativeKernels } from "./cumulative.ts";
+import { fftKernel } from "./fft.ts";
 import { embeddingKernel, gatherKernel, putAddKernel, scatterAddKernel, takeKernel } from "./gather.ts";
 import { linearKernel } from "./linear.ts";
 import { matmulKernel } from "./matmul.ts";
@@ -16,7 +20,9 @@ import {
 } from "./norm.ts";
 import { pointwiseKernel } from "./pointwise.ts";
 import { reduceKernels } from "./reduce.ts";
+import { ropeKernel } from "./rope.ts";
 import { softmaxKernels } from "./softmax.ts";
+import { sortKernel, topKKernel } from "./sort.ts";
 
 /** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
 export const wasmKernels = (): Kernel[] => [
@@ -24,5 +30,6 @@ export const wasmKernels = (): Kernel[] => [
   ...[takeKernel, putAddKernel, gatherKernel, scatterAddKernel, embeddingKernel],
   ...[...reduceKernels, ...softmaxKernels, crossEntropyKernel, crossEntropyBackwardKernel],
   ...[layerNormKernel, layerNormBackwardKernel, addLayerNormKernel, rmsNormKernel, rmsNormBackwardKernel, addRmsNormKernel],
+  ...[...cumulativeKernels, sortKernel, topKKernel, fftKernel, convolutionKernel, ropeKernel, decodeAttentionKernel, writeRowsKernel],
   ...[attentionKernel, attentionBackwardKernel, adamwKernel, sumOfSquaresKernel],
 ];

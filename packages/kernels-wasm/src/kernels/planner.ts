@@ -162,6 +162,13 @@ export class Planner {
     this.run("fill", { out, word, bytes, chunk }, Math.ceil(bytes / chunk), chunk / 16);
   }
 
+  /** Scratch of four-byte zeros. */
+  zeros(elements: number): Place {
+    const made = this.scratch(4 * elements);
+    this.fill(made, 4 * elements);
+    return made;
+  }
+
   finish(): KernelPlan {
     for (const store of this.#stores) store();
     return { scratch: this.#scratch, launches: this.#launches };

@@ -12,7 +12,8 @@ export const pointwiseKernel = wasmKernel(pointwise, {
     const keys = keysOf(program);
     const leaves = specs.leaves.map((_, i) => {
       const leaf = p.raw("leaves", i);
-      return keys.has(i) ? { place: leaf.place } : leaf;
+      if (!keys.has(i)) return leaf;
+      return { place: leaf.strides[0] === 1 ? leaf.place : p.contiguous(leaf, 4).place };
     });
     const { extents } = collapse(
       shape,

@@ -86,13 +86,14 @@ const reducing = (contract: typeof sum, op: Reduction) =>
 
 const placing = (contract: typeof argmax, op: "max" | "min") =>
   wasmKernel(contract, {
-    accepts: ({ specs: { x } }) => wideOf(x.dtype) === "f32" || "takes floating point",
     plan(p, { specs: { x }, attrs: { axis } }) {
       const at = axisIn(axis, x.shape.length, contract.contract.name);
       const n = x.shape[at]!;
       const [outer, inner] = [product(x.shape.slice(0, at)), product(x.shape.slice(at + 1))];
       const args = { out: p.output("y"), x: p.input("x"), n, inner, columns: block, op: reductions[op] };
-      p.run("arg_reduce", args, outer * ceilDiv(inner, block), n * Math.min(block, inner));
+      const [units, cost, wide] = [outer * ceilDiv(inner, block), n * Math.min(block, inner), wideOf(x.dtype)];
+      if (wide === "f32") p.run("arg_reduce", args, units, cost);
+      else p.run("arg_reduce_i32", { ...args, isUnsigned: wide === "u32" ? 1 : 0 }, units, cost);
     },
   });
 
