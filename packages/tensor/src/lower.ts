@@ -98,8 +98,14 @@ function forwardStores(applications: readonly Application[]): { applications: Ap
         !dropped.has(other) && [...other.reads, ...other.writes].some(({ buffer }) => buffer === target || moved.get(buffer) === target),
     );
     const readLater = applications.slice(i + 1).some((other) => other.reads.some(({ buffer }) => buffer === source));
-    const fullSize = isWholeCopy(application);
-    if (touched || readLater || !fullSize || !mayWriteOver(applications[producer]!, source, target)) continue;
+    const whole = isWholeCopy(application) && read!.bytes === write!.bytes;
+    if (
+      touched ||
+      readLater ||
+      !whole ||
+      !mayWriteOver(applications[producer]!, source, (buffer) => buffer === target || moved.get(buffer) === target)
+    )
+      continue;
     moved.set(source, target);
     dropped.add(application);
   }
@@ -116,9 +122,9 @@ function isWholeCopy(application: Application): boolean {
   return x.offset === 0;
 }
 
-/** Whether an application may write its output `output` into `target` while reading other things: not at all read there, or through the input it may reuse. */
-function mayWriteOver(application: Application, output: Buffer, target: Buffer): boolean {
-  const reading = application.reads.filter(({ buffer }) => buffer === target);
+/** Whether an application may write its output `output` into the target while reading other things: not at all read there, or through the input it may reuse. */
+function mayWriteOver(application: Application, output: Buffer, isTarget: (buffer: Buffer) => boolean): boolean {
+  const reading = application.reads.filter(({ buffer }) => isTarget(buffer));
   if (reading.length === 0) return true;
   const write = application.writes.find(({ buffer }) => buffer === output)!;
   const reusable = application.contract.mayReuse[write.name];

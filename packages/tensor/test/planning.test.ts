@@ -2,7 +2,19 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Cell, compile, reference, type Step, setDefaultDevice, type Tensor } from "../src/index.ts";
 
-setDefaultDevice(reference());
+const device = reference();
+setDefaultDevice(device);
+
+// The reference device reads everything before it writes, so it would not notice a product computed over its own factors: the plan itself is looked at.
+const { build } = device.driver;
+device.driver.build = (steps) => {
+  for (const { name, bindings } of steps)
+    if (/matmul|copy/.test(name))
+      for (const [input, { storage }] of Object.entries(bindings))
+        if (input !== "y" && storage === bindings.y!.storage) throw new Error(`${name}: y is written over ${input}.`);
+  return build.call(device.driver, steps);
+};
+
 const n = 3;
 
 /** An instruction on a list of matrices [n, n] and on cells; numbers pick from what there is, modulo its length. */
@@ -38,13 +50,13 @@ function run(program: readonly Instruction[], { matrices, row }: Cells, x: Tenso
     if (step.op === "read") values.push(cell(step.cell).value.mul(0.5));
     else if (step.op === "snapshot") values.push(cell(step.cell).snapshot());
     else if (step.op === "add") values.push(at(step.a).add(at(step.b)).mul(0.5));
-    else if (step.op === "matmul") values.push(at(step.a).matmul(at(step.b)).mul(0.3));
+    else if (step.op === "matmul") values.push(at(step.a).mul(0.3).matmul(at(step.b)));
     else if (step.op === "tanh") values.push(at(step.a).tanh());
     else if (step.op === "transpose") values.push(at(step.a).transpose());
     else if (step.op === "flip") values.push(at(step.a).flip(0).copy());
     else if (step.op === "twice") values.push(at(step.a).matmul(at(step.a)).tanh());
     else if (step.op === "set") cell(step.cell).set(at(step.a));
-    else row.set(at(step.a).slice(0, 0, 1).reshape([n]));
+    else if (step.op === "setRow") row.set(at(step.a).slice(0, 0, 1).reshape([n]));
   }
   return [values.at(-1)!, values[Math.floor(values.length / 2)]!.add(0)];
 }
@@ -69,20 +81,21 @@ test("random programs of reads, products and writes of cells leave the same bits
     fc.asyncProperty(fc.array(instruction, { minLength: 1, maxLength: 14 }), async (program) => {
       expect(await outcome(program, false)).toEqual(await outcome(program, true));
     }),
-    { numRuns: 400 },
+    { numRuns: 150 },
   );
 });
 
-test("a value that is written to a cell and read by what is written there next is not computed in its place", async () => {
-  const both = (program: Instruction[]) => Promise.all([outcome(program, false), outcome(program, true)]);
-  const [compiled, eager] = await both([
-    { op: "matmul", a: 0, b: 0 },
-    { op: "flip", a: 2 },
-    { op: "matmul", a: 3, b: 3 },
-    { op: "set", cell: 0, a: 3 },
-    { op: "set", cell: 0, a: 4 },
-  ]);
-  expect(compiled).toEqual(eager);
+test("a value that is written to a cell and read by what is written there next is not written over by it", async () => {
+  const cell = new Cell({ shape: [2, 2] });
+  const body = ({ x }: { x: Tensor }) => {
+    const square = x.matmul(x);
+    const fourth = square.matmul(square);
+    cell.set(square);
+    cell.set(fourth);
+  };
+  const step = compile(body as never) as unknown as (args: object) => void;
+  step({ x: { data: Float32Array.of(1, 1, 0, 1), shape: [2, 2] } });
+  expect(await cell.data()).toEqual(Float32Array.of(1, 4, 0, 1));
 });
 
 test("the start of a larger temporary is copied to a smaller cell, not computed there", async () => {
