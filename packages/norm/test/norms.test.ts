@@ -100,8 +100,8 @@ describe("hard inputs", () => {
 
 describe("addNorm", () => {
   test.each([
-    ["LayerNorm", () => new LayerNorm({ dim: 6 })],
-    ["RMSNorm", () => new RMSNorm({ dim: 6 })],
+    ["LayerNorm", () => new LayerNorm({ dim: 6, eps: 0.3 })],
+    ["RMSNorm", () => new RMSNorm({ dim: 6, eps: 0.3 })],
   ])("of %s is the sum and then the norm, in value and gradients", async (_, make) => {
     const layer = make();
     for (const parameter of layer.parameters()) parameter.write(new Stream("parameters").normal(6));
