@@ -21,7 +21,7 @@ async function singularValues(x: Tensor): Promise<number[]> {
   return gram.map((row, i) => Math.sqrt(Math.max(0, row[i]!)));
 }
 
-test("orthogonalised matrices have singular values between 0.7 and 1.2, wide or tall", async () => {
+test("orthogonalised matrices have singular values between about 0.7 (0.65) and 1.2, wide or tall", async () => {
   // Shapes away from squares: a random square matrix has a singular value near 0, which five steps do not lift.
   const shape = fc.tuple(fc.integer({ min: 2, max: 6 }), fc.integer({ min: 4, max: 8 }), fc.boolean());
   await fc.assert(
