@@ -1,7 +1,9 @@
 import type { Device } from "./device.ts";
-import type { BoundStep, Executable } from "./kernel.ts";
+import type { BoundStep, Executable, LayoutSpec } from "./kernel.ts";
 import { type Application, bindings } from "./launch.ts";
+import type { Spec } from "./op.ts";
 import { sizeClass } from "./pool.ts";
+import { isContiguous, sameShape } from "./shape.ts";
 import type { Buffer } from "./value.ts";
 
 /** Storage that plans of one step share: what is only needed while a plan runs. */
@@ -86,7 +88,7 @@ function forwardStores(applications: readonly Application[]): { applications: Ap
   const moved = new Map<Buffer, Buffer>();
   const dropped = new Set<Application>();
   for (const [i, application] of applications.entries()) {
-    if (application.contract.name !== "copy") continue;
+    if (!application.contract.copies) continue;
     const [read] = application.reads;
     const [write] = application.writes;
     const [source, target] = [read!.buffer, write!.buffer];
@@ -113,13 +115,8 @@ function forwardStores(applications: readonly Application[]): { applications: Ap
 }
 
 function isWholeCopy(application: Application): boolean {
-  const x = application.specs.x as { shape: readonly number[]; strides: readonly number[]; offset: number };
-  let step = 1;
-  for (let axis = x.shape.length - 1; axis >= 0; axis--) {
-    if (x.shape[axis] !== 1 && x.strides[axis] !== step) return false;
-    step *= x.shape[axis]!;
-  }
-  return x.offset === 0;
+  const { shape, strides, offset } = application.specs.x as LayoutSpec;
+  return offset === 0 && isContiguous(shape, strides);
 }
 
 /** Whether an application may write its output `output` into the target while reading other things: not at all read there, or through the input it may reuse. */
@@ -134,28 +131,13 @@ function mayWriteOver(application: Application, output: Buffer, isTarget: (buffe
   );
 }
 
-/** Elementwise in step: the input has the output's shape and lies contiguous from the start. */
+/** Elementwise in step: the input has the output's shape and dtype and lies contiguous from the start. */
 function sameLayout(application: Application, input: string, output: string): boolean {
-  const [base, index] = input.split(".");
-  const entry = application.specs[base!];
-  const spec = (index === undefined ? entry : (entry as readonly unknown[])[Number(index)]) as {
-    shape: readonly number[];
-    strides: readonly number[];
-    dtype: string;
-    offset: number;
-  };
-  const made = application.outputs[output.split(".")[0]!] as { shape: readonly number[]; dtype: string };
-  let step = 1;
-  for (let axis = spec.shape.length - 1; axis >= 0; axis--) {
-    if (spec.shape[axis] !== 1 && spec.strides[axis] !== step) return false;
-    step *= spec.shape[axis]!;
-  }
-  return (
-    spec.offset === 0 &&
-    spec.dtype === made.dtype &&
-    spec.shape.length === made.shape.length &&
-    spec.shape.every((n, i) => n === made.shape[i])
-  );
+  const [name, index] = input.split(".") as [string, string | undefined];
+  const entry = application.specs[name];
+  const { shape, strides, dtype, offset } = (index === undefined ? entry : (entry as readonly LayoutSpec[])[Number(index)]) as LayoutSpec;
+  const made = application.outputs[output.split(".")[0]!] as Spec;
+  return offset === 0 && isContiguous(shape, strides) && dtype === made.dtype && sameShape(shape, made.shape);
 }
 
 interface Planned {

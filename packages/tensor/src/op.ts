@@ -123,8 +123,12 @@ export interface OpDeclaration<I extends Inputs, A extends AttrDefaults, O exten
   reference?(inputs: PerInput<I, Tensor>, attrs: Attrs<A>): { readonly [K in keyof O]: PerOutput<O, Tensor>[K] };
   /** The reference is one pointwise chain: it is recorded in place and fuses with its neighbours; no kernel is looked up. */
   readonly pointwise?: boolean;
+  /** The output is the input x, element for element: a compiled step may make x where the output is wanted, and leave this out. */
+  readonly copies?: boolean;
   /** What the gradient reads; nothing else is kept. */
   readonly saves?: readonly S[];
+  /** Whether the gradient reads a name of `saves` with these attributes; absent: always. An auxiliary output that it does not read is not made. */
+  keeps?(name: S, attrs: Attrs<A>): boolean;
   /** Gradients of the inputs, made of operations. Absent: the reference is differentiated. */
   grad?(request: GradientRequest<I, A, O, S>): Gradients<I>;
   /** Inputs whose memory a kernel may write an output over once nothing reads them again. */
@@ -152,7 +156,9 @@ export interface Contract {
   infer(inputs: Record<string, unknown>, attrs: Record<string, unknown>): Record<string, Spec | readonly Spec[]>;
   reference?(inputs: Record<string, unknown>, attrs: Record<string, unknown>): Record<string, Tensor | readonly Tensor[]>;
   readonly pointwise: boolean;
+  readonly copies: boolean;
   readonly saves: readonly string[];
+  keeps?(name: string, attrs: Record<string, unknown>): boolean;
   grad?(request: unknown): Record<string, unknown>;
   readonly mayReuse: Readonly<Record<string, string>>;
   /** A view: maps an input's placement to the output's, or undefined where only a copy can serve. See movement.ts. */
@@ -175,6 +181,7 @@ export function defineOp<
     version: 1,
     attrs: {},
     pointwise: false,
+    copies: false,
     saves: [],
     mayReuse: {},
     ...declaration,

@@ -5,6 +5,7 @@ export const copy = defineOp({
   name: "copy",
   inputs: { x: one() },
   outputs: { y: out() },
+  copies: true,
   infer: ({ x }) => ({ y: x }),
   grad: ({ upstream }) => ({ x: upstream.y }),
 });
