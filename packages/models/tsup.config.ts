@@ -1,4 +1,4 @@
 import { defineConfig } from "tsup";
 import { preset } from "../../tsup.preset.ts";
 
-export default defineConfig(preset());
+export default defineConfig(preset({ index: "src/index.ts", gpt2: "src/gpt2/index.ts", llama: "src/llama/index.ts" }));

@@ -1,4 +1,4 @@
-import { type LoadReport, loadCheckpoint, openWeights, readJson } from "@x/checkpoint";
+import { type LoadReport, loadCheckpoint, type NameTable, openWeights, readJson, type TensorReader } from "@x/checkpoint";
 import { cellAliases, namedCells } from "@x/nn";
 import { defaultDevice, Generator, TensorError, withGenerator } from "@x/tensor";
 import { type Family, families, type LanguageModel } from "./families.ts";
@@ -24,15 +24,30 @@ export async function fromPretrained(directory: string): Promise<Pretrained> {
     );
   const weights = await openWeights(directory);
   try {
-    // Published files hold both where they were saved apart: then they are not tied, whatever the configuration says.
-    const headApart = [...weights.tensors.keys()].includes("lm_head.weight");
-    const tied = config.tie_word_embeddings ?? family.name === "gpt2";
+    // An output layer that differs from the token table is not tied to it, whatever the configuration says.
+    const overrides = (await headDiffers(weights, family.names)) ? { tied: false } : {};
     const model = withGenerator(new Generator({ seed: 0, device: defaultDevice("fromPretrained") }), () =>
-      family.create(config, headApart && tied ? { tied: false } : {}),
+      family.create(config, overrides),
     );
-    const report = await loadCheckpoint(namedCells(model), weights, family.names, { aliases: cellAliases(model) });
+    const tied = model.namedParameters().has("head.weight") ? [] : [["head.weight", "tokens.weight"] as const];
+    const report = await loadCheckpoint(namedCells(model), weights, family.names, { aliases: new Map([...cellAliases(model), ...tied]) });
     return { model, family, config, report };
   } finally {
     await weights.close();
   }
+}
+
+/** Whether a file has an output layer of other values than its token table; some hold a tied one nevertheless. */
+async function headDiffers(weights: TensorReader, names: NameTable): Promise<boolean> {
+  const published = (ours: string) => names.toOurs(weights.tensors.keys()).moves.find((move) => move.ours[0] === ours)?.published[0];
+  const [head, table] = [published("head.weight"), published("tokens.weight")];
+  if (head === undefined || table === undefined) return false;
+  const [a, b] = [weights.tensors.get(head)!, weights.tensors.get(table)!];
+  if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return true;
+  const other = weights.chunks(table);
+  for await (const chunk of weights.chunks(head)) {
+    const { value } = await other.next();
+    if (!value || chunk.some((byte, i) => byte !== value[i])) return true;
+  }
+  return false;
 }
