@@ -6,8 +6,8 @@ import { expectDType, expectFloat, expectSame, expectShape, lastOf } from "./exp
 const rows = (x: Tensor): Tensor => x.reshape([x.shape.slice(0, -1).reduce((n, extent) => n * extent, 1), x.shape.at(-1)!]);
 
 /**
- * activation(x W^T + bias) + residual in one launch. x [..., inputs], weight [outputs, inputs], bias [outputs] -> [..., outputs]. The pre-activation is kept
- * only where a gradient reads it.
+ * activation(x W^T + bias) + residual in one launch. x [..., inputs], weight [outputs, inputs], bias [outputs], residual [..., outputs] -> [..., outputs]. The
+ * pre-activation is kept only where a gradient reads it.
  */
 export const linear = defineOp({
   name: "linear",
@@ -38,6 +38,7 @@ export const linear = defineOp({
     return { y: residual ? y.add(residual) : y, pre };
   },
   saves: ["x", "weight", "pre"],
+  keeps: (name, { activation }) => name !== "pre" || activation !== "none",
   grad: ({ saved: { x, weight, pre }, attrs: { activation }, upstream, needs }) => {
     const dy = upstream.y;
     const through = dy && (activation === "none" ? dy : derivative(activation, pre, dy));

@@ -1,4 +1,4 @@
-import { grad, reference, type Shape, setDefaultDevice, sizeOf, type Tensor, tensor } from "@x/tensor";
+import { grad, type Kernel, reference, type Shape, setDefaultDevice, sizeOf, type Tensor, tensor, tensorInterface } from "@x/tensor";
 import { Stream } from "@x/testing";
 import { beforeAll, expect, test } from "vitest";
 import { type Activation, gelu, geluTanh, linear, relu, silu } from "../src/index.ts";
@@ -52,4 +52,23 @@ test("only the gradients that are wanted are computed", () => {
     return device.figures.launches - before;
   };
   expect(launches([weight])).toBeLessThan(launches([x, weight]));
+});
+
+test("a gradient keeps the pre-activation only where there is an activation", () => {
+  const wanted: boolean[] = [];
+  const kernel: Kernel = {
+    name: "watching",
+    contract: linear.contract,
+    driver: "reference",
+    interface: tensorInterface,
+    plan: ({ wants }) => {
+      wanted.push(wants("pre"));
+      return { launches: [] };
+    },
+  };
+  const device = reference({ kernels: [kernel] });
+  const [x, weight] = [tensor([[1, 2]], { device }), tensor([[3, 4]], { device })];
+  for (const activation of ["none", "relu"] as const) grad(() => linear({ x, weight }, { activation }).sum(), weight);
+  linear({ x, weight }, { activation: "relu" });
+  expect(wanted).toEqual([false, true, false]);
 });

@@ -6,7 +6,7 @@ import { DeviceError, ShapeError, TensorError } from "./errors.ts";
 import { type Bound, isList, launch } from "./launch.ts";
 import { type Contract, deviceOf, type Spec } from "./op.ts";
 import { literal, materialize } from "./pointwise.ts";
-import { contractNode, vjpThroughReference } from "./rules.ts";
+import { contractNode, savedNames, vjpThroughReference } from "./rules.ts";
 import { scope } from "./scope.ts";
 import { show, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
@@ -32,7 +32,7 @@ export function apply(
   const served = contract.view !== undefined || device.select(contract, inputs, attrs, specs).kernel !== undefined;
   // Without a gradient of its own, and no kernel either, the reference's operations are recorded one by one.
   if (!contract.grad && !served) return visible(contract, make(device, contract, inputs, attrs, specs, new Set()));
-  const wanted = new Set(contract.saves.filter((name) => contract.outputs[name]?.output === "aux"));
+  const wanted = new Set(savedNames(contract, attrs).filter((name) => contract.outputs[name]?.output === "aux"));
   const outputs = distinct(
     within({ tapes: [] }, () => make(device, contract, inputs, attrs, specs, wanted)),
     listed,

@@ -8,6 +8,10 @@ import type { Value } from "./value.ts";
 
 type Made = Readonly<Record<string, Value | readonly Value[]>>;
 
+/** What a contract's gradient reads with these attributes. */
+export const savedNames = (contract: Contract, attrs: Readonly<Record<string, unknown>>): readonly string[] =>
+  contract.saves.filter((name) => contract.keeps?.(name, attrs) ?? true);
+
 /** The tape's node of a contract with a gradient of its own: it keeps what `saves` lists. */
 export function contractNode(
   contract: Contract,
@@ -16,7 +20,7 @@ export function contractNode(
   outputs: Made,
 ): TapeNode {
   const kept: Record<string, Bound> = {};
-  for (const name of contract.saves) kept[name] = name in contract.inputs ? inputs[name] : outputs[name];
+  for (const name of savedNames(contract, attrs)) kept[name] = name in contract.inputs ? inputs[name] : outputs[name];
   const flat = flatten(inputs);
   const names = namesOf(inputs);
   return {
