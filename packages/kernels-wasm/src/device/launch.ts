@@ -37,7 +37,7 @@ export interface ProgramLaunch extends Work {
 }
 
 /**
- * A function of another WebAssembly module, with the built-in kernels' signature (begin, end, args) and demands: env.memory alone, no data, no
+ * A function of another WebAssembly module, with the built-in kernels' signature (begin, end, args) and demands: env.memory alone, with a maximum, no data, no
  * start function. `words` are what `args` points at: integers as they are, places as addresses; for f32 give the bits.
  */
 export interface ModuleLaunch extends Work {

@@ -63,7 +63,7 @@ export function reduceAxes(
   const runs = runsOf(shape, axes);
   const rounds = runs.filter(({ reduced }) => reduced).length;
   // Nothing to reduce: one round over an axis of extent 1 copies.
-  if (rounds === 0) return reduceMiddle(p, op, type, x, out, { outer: 1, n: 1, inner: product(shape) });
+  if (rounds === 0) reduceMiddle(p, op, type, x, out, { outer: 1, n: 1, inner: product(shape) });
   let from = x;
   for (let round = 1; round <= rounds; round++) {
     const at = runs.findLastIndex(({ reduced }) => reduced);
