@@ -124,7 +124,7 @@ describe("an inner gradient step inside an outer gradient (as Titans trains)", (
   });
 
   test("inside a compiled step, with data that varies", async () => {
-    const step = compile<{ w: number; rate: number }, { w: Tensor; rate: Tensor }>(({ w, rate }) => grad(() => body(w, rate), { w, rate }));
+    const step = compile<{ w: Tensor; rate: Tensor }, { w: Tensor; rate: Tensor }>(({ w, rate }) => grad(() => body(w, rate), { w, rate }));
     for (const w of [0.9, -1.3, 0.2]) {
       const found = step({ w, rate: eta });
       expect(await found.w.item()).toBeCloseTo(expected(w).w, 4);

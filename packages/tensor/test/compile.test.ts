@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 const numbers = async (t: Tensor) => [...(await t.data())];
 
-type Batch = { readonly x: { readonly data: Float32Array; readonly shape: readonly number[] }; readonly lr: number; readonly bad: number };
+type Batch = { readonly x: Tensor; readonly lr: Tensor; readonly bad: Tensor };
 type Phase = { readonly apply: boolean };
 
 /** A small training step with all that varies: rate, dropout, accumulation by statics, a step skipped on the device, momentum. */
@@ -75,7 +75,7 @@ describe("the audit finds what would be baked in", () => {
   };
   test("a number from a closure, with both values", () => {
     let rate = 0.5;
-    const step = compile<{ x: number }, Tensor>(({ x }) => x.mul(rate), { name: "train" });
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => x.mul(rate), { name: "train" });
     calls(step, 1);
     rate = 0.25;
     expect(() => calls(step, 1)).toThrow(
@@ -83,16 +83,16 @@ describe("the audit finds what would be baked in", () => {
     );
   });
   test("Math.random, and a replaced tensor", () => {
-    expect(() => calls(compile<{ x: number }, Tensor>(({ x }) => x.mul(Math.random())))).toThrow(/call 2/);
+    expect(() => calls(compile<{ x: Tensor }, Tensor>(({ x }) => x.mul(Math.random())))).toThrow(/call 2/);
     let table = tensor([1, 2]);
-    const step = compile<{ x: number }, Tensor>(({ x }) => x.mul(table));
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => x.mul(table));
     calls(step, 1);
     table = tensor([1, 2]);
     expect(() => calls(step)).toThrow(/call 2/);
   });
   test("another branch, at every call under strict", () => {
     let branch = false;
-    const step = compile<{ x: number }, Tensor>(({ x }) => (branch ? x.exp() : x.sin()));
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => (branch ? x.exp() : x.sin()));
     calls(step, 3);
     branch = true;
     calls(step, 4);
@@ -102,7 +102,7 @@ describe("the audit finds what would be baked in", () => {
   test("a body that does the same passes all audits", () =>
     expect(() =>
       calls(
-        compile<{ x: number }, Tensor>(({ x }) => x.mul(3)),
+        compile<{ x: Tensor }, Tensor>(({ x }) => x.mul(3)),
         35,
       ),
     ).not.toThrow());
@@ -132,7 +132,7 @@ describe("plans", () => {
   });
 
   test("a new kernel table makes a new plan", async () => {
-    const step = compile<{ x: number }, Tensor>(({ x }) => x.mul(2).sum());
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => x.mul(2).sum());
     expect(await step({ x: 1 }).item()).toBe(2);
     device.use([]);
     expect(await step({ x: 2 }).item()).toBe(4);
@@ -141,7 +141,7 @@ describe("plans", () => {
 
   test("prepare compiles and runs nothing", async () => {
     const cell = new State({ shape: [1] });
-    const step = compile<{ x: number }, Tensor>(({ x }) => {
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => {
       cell.set(cell.value.add(x));
       return cell.value.mul(1);
     });
@@ -154,7 +154,7 @@ describe("plans", () => {
   test("nothing is made while tracing: eager reads of cells stay good until the step runs", async () => {
     const cell = new State({ shape: [1], data: [1] });
     const loan = cell.value;
-    const step = compile<{ x: number }, Tensor>(({ x }) => {
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => {
       cell.set(cell.value.add(x));
       return x.mul(2);
     });
@@ -166,7 +166,7 @@ describe("plans", () => {
 
   test("release gives all memory back", () => {
     const before = device.memory().buffers;
-    const step = compile<{ x: number }, { a: Tensor; b: Tensor }>(({ x }) => ({ a: x.exp().sum(), b: x.add(1).sum() }));
+    const step = compile<{ x: Tensor }, { a: Tensor; b: Tensor }>(({ x }) => ({ a: x.exp().sum(), b: x.add(1).sum() }));
     scope(() => void step({ x: 1 }));
     expect(device.memory().buffers).toBeGreaterThan(before);
     step.release();
@@ -175,7 +175,7 @@ describe("plans", () => {
 });
 
 describe("results are loans until the next call", () => {
-  const double = () => compile<{ x: number }, { y: Tensor }>(({ x }) => ({ y: x.mul(2) }), { name: "double" });
+  const double = () => compile<{ x: Tensor }, { y: Tensor }>(({ x }) => ({ y: x.mul(2) }), { name: "double" });
   test("late use names the step; a copy and a read begun before are right", async () => {
     const step = double();
     const first = step({ x: 1 }).y;
@@ -191,7 +191,7 @@ describe("results are loans until the next call", () => {
     expect(await numbers(x)).toEqual([16]);
   });
   test("the result's structure is kept, and what is no tensor passes through", async () => {
-    const step = compile<{ x: number }, { list: Tensor[]; name: string; again: Tensor }>(({ x }) => {
+    const step = compile<{ x: Tensor }, { list: Tensor[]; name: string; again: Tensor }>(({ x }) => {
       const y = x.add(1);
       return { list: [y, x], name: "same", again: y };
     });
@@ -215,7 +215,7 @@ describe("lowering", () => {
 
   test("a cell's update goes into the cell, without a copy", async () => {
     const cell = new State({ shape: [4], data: [1, 2, 3, 4] });
-    const step = compile<{ x: number }, readonly Tensor[]>(({ x }) => {
+    const step = compile<{ x: Tensor }, readonly Tensor[]>(({ x }) => {
       cell.set(cell.value.mul(0.5).add(x));
       return [];
     });
@@ -227,7 +227,7 @@ describe("lowering", () => {
 
   test("updates that read the cell elsewhere are not done in place", async () => {
     const cell = new State({ shape: [4], data: [1, 2, 3, 4] });
-    const step = compile<{ x: number }, readonly Tensor[]>(({ x }) => {
+    const step = compile<{ x: Tensor }, readonly Tensor[]>(({ x }) => {
       cell.set(cell.value.flip(0).mul(10).add(cell.value).add(x));
       return [];
     });
@@ -237,7 +237,7 @@ describe("lowering", () => {
 
   test("two cells swap, and a cell written twice ends with the last", async () => {
     const [a, b] = [new State({ shape: [2], data: [1, 2] }), new State({ shape: [2], data: [3, 4] })];
-    const step = compile<{ x: number }, Tensor>(({ x }) => {
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => {
       const kept = a.snapshot();
       a.set(b);
       b.set(kept);
@@ -259,7 +259,7 @@ describe("lowering", () => {
 
   test("a pending read before the write keeps the old value", async () => {
     const cell = new State({ shape: [2], data: [1, 2] });
-    const step = compile<{ x: number }, { old: Tensor; now: Tensor }>(({ x }) => {
+    const step = compile<{ x: Tensor }, { old: Tensor; now: Tensor }>(({ x }) => {
       const old = cell.value.mul(100);
       cell.set(cell.value.add(x));
       return { old, now: cell.value.mul(1) };
@@ -295,7 +295,7 @@ describe("lowering", () => {
   test("captured tensors are pinned by the plan", async () => {
     const step = (() => {
       const table = tensor([1, 2, 3]);
-      const compiled = compile<{ x: number }, Tensor>(({ x }) => table.mul(x));
+      const compiled = compile<{ x: Tensor }, Tensor>(({ x }) => table.mul(x));
       compiled({ x: 1 });
       table.dispose();
       return compiled;
@@ -311,19 +311,19 @@ describe("lowering", () => {
 
 describe("errors", () => {
   test("what a body may not do", () => {
-    const call = (body: (x: Tensor) => unknown) => () => compile<{ x: number }, unknown>(({ x }) => body(x), { name: "body" })({ x: 1 });
+    const call = (body: (x: Tensor) => unknown) => () => compile<{ x: Tensor }, unknown>(({ x }) => body(x), { name: "body" })({ x: 1 });
     expect(call(async (x) => x)).toThrow(/body: the body returned a promise/);
     expect(call(() => new State({ shape: [1] }))).toThrow(/cell: none can be made inside a compiled step/);
     expect(call(() => tensor([1]))).toThrow(/tensor: host data inside a compiled step would be baked in/);
     const cell = new State({ shape: [1] });
     expect(call(() => cell.write([1]))).toThrow(/cell.write: host data cannot be written inside a compiled step/);
-    const inner = compile<{ x: number }, Tensor>(({ x }) => x);
+    const inner = compile<{ x: Tensor }, Tensor>(({ x }) => x);
     expect(call(() => inner({ x: 1 }))).toThrow(/called inside another/);
   });
 
   test("reading inside is refused", async () => {
     let reading: Promise<unknown> | undefined;
-    compile<{ x: number }, Tensor>(({ x }) => {
+    compile<{ x: Tensor }, Tensor>(({ x }) => {
       reading = x.data();
       reading.catch(() => {});
       return x;
@@ -333,7 +333,7 @@ describe("errors", () => {
 
   test("a tensor that escaped names the way out", () => {
     let escaped: Tensor | undefined;
-    const step = compile<{ x: number }, Tensor>(({ x }) => {
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => {
       escaped = x.exp();
       return x;
     });
@@ -342,14 +342,14 @@ describe("errors", () => {
   });
 
   test("arguments of a wrong kind are named by path", () => {
-    const step = compile<{ x: number }, Tensor>(({ x }) => x, { name: "step" });
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => x, { name: "step" });
     expect(() => step({ x: "1" } as never)).toThrow(/step\.x: expected a number, a tensor, \{ data, shape \}/);
     expect(() => step({ x: { data: [1, 2], shape: [3] } } as never)).toThrow(/step\.x: shape \[3\] holds 3 elements, got 2/);
   });
 
   test("a body that throws leaves the step usable and no memory behind", async () => {
     let fail = true;
-    const step = compile<{ x: number }, Tensor>(({ x }) => {
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => {
       if (fail) throw new Error("first");
       return x.mul(2);
     });

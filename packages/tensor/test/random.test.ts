@@ -136,7 +136,7 @@ test("randn and rand draw from the generator that is current, the same on every 
 test("a compiled step draws anew at each call, as eager does", async () => {
   const run = async (eager: boolean) => {
     const mine = reference({ seed: 4 });
-    const step = compile<{ x: number }, Tensor>(({ x }) => mine.generator.uniform([3]).mul(x), { device: mine, eager });
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => mine.generator.uniform([3]).mul(x), { device: mine, eager });
     const calls: number[][] = [];
     for (let i = 0; i < 4; i++) calls.push(await numbers(scope(() => step({ x: 2 }))));
     return { calls, key: (await mine.generator.state()).key };

@@ -154,15 +154,13 @@ export function gradients() {
 }
 
 export function steps() {
-  const step = compile<{ lr: number; batch: { data: Float32Array; shape: number[] } }, { loss: Tensor }, { apply: boolean }>(
-    ({ lr, batch }, { apply }) => {
-      // Numbers and host data reach the body as tensors.
-      expectTypeOf(lr).toEqualTypeOf<Tensor>();
-      expectTypeOf(batch).toEqualTypeOf<Tensor>();
-      expectTypeOf(apply).toEqualTypeOf<boolean>();
-      return { loss: lr };
-    },
-  );
+  const step = compile<{ lr: Tensor; batch: Tensor }, { loss: Tensor }, { apply: boolean }>(({ lr, batch }, { apply }) => {
+    // Numbers and host data reach the body as tensors: the body says which, the caller may pass either.
+    expectTypeOf(lr).toEqualTypeOf<Tensor>();
+    expectTypeOf(batch).toEqualTypeOf<Tensor>();
+    expectTypeOf(apply).toEqualTypeOf<boolean>();
+    return { loss: lr };
+  });
   const batch = { data: new Float32Array(1), shape: [1] };
   expectTypeOf(step({ lr: 1, batch }, { apply: true })).toEqualTypeOf<{ loss: Tensor }>();
   // @ts-expect-error: statics select the plan, so they must be given

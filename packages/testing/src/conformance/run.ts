@@ -63,12 +63,11 @@ export async function compiledValues(device: Device, sample: Sample, inputs: Dra
     if (isList(input)) return (input as readonly Tensor[]).map((x) => x.copy());
     return typeof drawn === "number" ? input : (input as Tensor).copy();
   };
-  // Lists and numbers are arguments too; their recursive type is beyond what the compiler follows.
   const body = (given: Inputs): Record<string, Tensor> => {
     const mine = Object.entries(given).map(([name, input]) => [name, copied(inputs[name], input)]);
     return Object.fromEntries(call(sample, Object.fromEntries(mine)));
   };
-  const step = compile<Record<string, HostTensor>, Record<string, Tensor>>(body, { device, name: sample.name });
+  const step = compile<Record<string, Tensor>, Record<string, Tensor>>(body, { device, name: sample.name });
   try {
     return await read(Object.entries(step(hostInputs(inputs) as Record<string, HostTensor>)));
   } finally {
