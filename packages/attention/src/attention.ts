@@ -1,6 +1,6 @@
-import { type Init, Linear, Module } from "@x/nn";
+import { expectCounts, type Init, Linear, Module } from "@x/nn";
 import { attention } from "@x/ops";
-import { ShapeError, type Tensor, TensorError } from "@x/tensor";
+import { ShapeError, show, type Tensor, TensorError } from "@x/tensor";
 import type { LayerCache } from "./kv-cache.ts";
 
 /** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what is cached. */
@@ -81,10 +81,13 @@ abstract class Heads extends Module {
       biasInit,
       memoryDim = dim,
     } = options;
+    const who = new.target.name;
+    expectCounts(who, { dim, numHeads, numKvHeads, memoryDim, ...(options.headDim !== undefined && { headDim }) });
     if (!Number.isInteger(headDim))
-      throw new ShapeError(`${new.target.name}: dim ${dim} must be a multiple of numHeads ${numHeads}, or headDim be given.`);
-    if (numHeads % numKvHeads !== 0)
-      throw new ShapeError(`${new.target.name}: numHeads ${numHeads} must be a multiple of numKvHeads ${numKvHeads}.`);
+      throw new ShapeError(`${who}: dim ${dim} must be a multiple of numHeads ${numHeads}, or headDim be given.`);
+    if (numHeads % numKvHeads !== 0) throw new ShapeError(`${who}: numHeads ${numHeads} must be a multiple of numKvHeads ${numKvHeads}.`);
+    if (options.scale !== undefined && !Number.isFinite(options.scale))
+      throw new TensorError(`${who}: scale must be a finite number, got ${options.scale}.`);
     this.numHeads = numHeads;
     this.numKvHeads = numKvHeads;
     this.headDim = headDim;
@@ -105,13 +108,21 @@ abstract class Heads extends Module {
   }
 
   protected queries(x: Tensor): Tensor {
+    this.#expect("x", x, this.query);
     const q = splitHeads(this.query.forward(x), this.numHeads);
     return this.queryNorm ? this.queryNorm.forward(q) : q;
   }
 
-  protected keysAndValues(x: Tensor): { k: Tensor; v: Tensor } {
+  protected keysAndValues(x: Tensor, name: string): { k: Tensor; v: Tensor } {
+    this.#expect(name, x, this.key);
     const k = splitHeads(this.key.forward(x), this.numKvHeads);
     return { k: this.keyNorm ? this.keyNorm.forward(k) : k, v: splitHeads(this.value.forward(x), this.numKvHeads) };
+  }
+
+  #expect(name: string, { shape }: Tensor, { weight }: Linear): void {
+    const dim = weight.shape[1]!;
+    if (shape.length !== 3 || shape[2] !== dim)
+      throw new ShapeError(`${this.constructor.name}: ${name} must be [batch, length, ${dim}], got ${show(shape)}.`);
   }
 }
 
@@ -131,7 +142,7 @@ export class SelfAttention extends Heads {
 
   forward(x: Tensor, { positions, keyMask, cache, total }: AttendOptions = {}): Tensor {
     const q = this.#turn(this.queries(x), positions, total);
-    const { k, v } = this.keysAndValues(x);
+    const { k, v } = this.keysAndValues(x, "x");
     const turned = this.#turn(k, positions, total);
     if (cache && !this.causal) throw new TensorError("SelfAttention: a cache needs causal attention; set causal: true.");
     const { scale, causal } = this;
@@ -149,7 +160,7 @@ export class SelfAttention extends Heads {
 /** Attention from x [batch, length, dim] to a memory [batch, keys, memoryDim] -> [batch, length, dim]: a decoder looking at its encoder. */
 export class CrossAttention extends Heads {
   forward(x: Tensor, memory: Tensor, { keyMask }: Pick<AttendOptions, "keyMask"> = {}): Tensor {
-    const { k, v } = this.keysAndValues(memory);
+    const { k, v } = this.keysAndValues(memory, "memory");
     return this.output.forward(joinHeads(attention({ q: this.queries(x), k, v, keyMask }, { scale: this.scale })));
   }
 }
