@@ -17,7 +17,10 @@ export function alongLast<I extends string, O extends string>(
 ): void {
   const n = shape[axis]!;
   const rows = product(shape.slice(0, axis)) * product(shape.slice(axis + 1));
-  if (product(shape.slice(axis + 1)) === 1) return run({ ...inputs, ...outputs } as never, rows, n);
+  if (product(shape.slice(axis + 1)) === 1) {
+    run({ ...inputs, ...outputs } as never, rows, n);
+    return;
+  }
   const order = [...shape.keys()].filter((i) => i !== axis).concat(axis);
   const turned = order.map((i) => shape[i]!);
   // Strides of the given layout in the turned order, and of the turned layout.

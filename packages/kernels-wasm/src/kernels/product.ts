@@ -64,16 +64,14 @@ function batchAxes({ batch, m, n, a, b }: Product): Axis[] {
 
 /** Leading axes that b repeats over and a continues its rows over are more rows of one product. */
 function foldRows(given: Product, axes: Axis[]): { axes: Axis[]; product: Product } {
-  let { m } = given;
+  let { m, a } = given;
   const left = [...axes];
-  for (let last = left.at(-1); last && last.b === 0 && (m === 1 ? true : last.a === m * given.a.row); last = left.at(-1)) {
-    if (m === 1 && last.a !== given.a.row) {
-      given = { ...given, a: { ...given.a, row: last.a } };
-    }
+  for (let last = left.at(-1); last?.b === 0 && (m === 1 || last.a === m * a.row); last = left.at(-1)) {
+    if (m === 1) a = { ...a, row: last.a };
     m *= last.extent;
     left.pop();
   }
-  return { axes: left, product: { ...given, m } };
+  return { axes: left, product: { ...given, m, a } };
 }
 
 function overAxes(
@@ -82,7 +80,10 @@ function overAxes(
   visit: (offset: { a: number; b: number; c: number }) => void,
 ): void {
   const [first, ...others] = axes;
-  if (!first) return visit(offset);
+  if (!first) {
+    visit(offset);
+    return;
+  }
   for (let i = 0; i < first.extent; i++)
     overAxes(others, { a: offset.a + i * first.a, b: offset.b + i * first.b, c: offset.c + i * first.c }, visit);
 }

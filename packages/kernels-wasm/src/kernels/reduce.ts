@@ -1,4 +1,4 @@
-import { argmax, argmin, axesIn, axisIn, max, min, type Op, prod, sum } from "@x/tensor";
+import { argmax, argmin, axesIn, axisIn, max, min, prod, sum } from "@x/tensor";
 import { reductions } from "../abi.ts";
 import type { Place } from "../device/launch.ts";
 import { wasmKernel } from "./kernel.ts";
