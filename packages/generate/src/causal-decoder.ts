@@ -1,6 +1,6 @@
 import type { CausalLM, ModelState } from "@x/nn";
 import { checkTokens } from "@x/ops";
-import { compile, type Device, defaultDevice, type HostTensor, type Step, scope, type Tensor, tensor, withDevice } from "@x/tensor";
+import { compile, type Device, defaultDevice, type Hosted, type Step, scope, type Tensor, tensor, withDevice } from "@x/tensor";
 import type { DecodePlan, Decoder } from "./decoder.ts";
 import { GenerateError, refuse } from "./errors.ts";
 
@@ -19,9 +19,9 @@ export function causalDecoder(
   return new CausalDecoder(model, device, eager);
 }
 
-type Tokens = { readonly tokens: HostTensor };
+type Tokens = { readonly tokens: Tensor };
 type Statics = { readonly tables: number };
-type TokenStep = Step<Tokens, Statics, Tensor>;
+type TokenStep = Step<Hosted<Tokens>, Statics, Tensor>;
 
 /** A state, and the step that was compiled for its cells. */
 interface Run {

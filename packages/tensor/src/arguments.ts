@@ -13,12 +13,8 @@ export interface HostTensor {
 type Leaf = number | HostTensor | Tensor;
 /** What a step takes: numbers (they reach the body as scalar f32 tensors), host data and tensors, in plain records and lists. */
 export type StepArgument = Leaf | readonly StepArgument[] | { readonly [name: string]: StepArgument };
-/** The arguments as the body sees them. */
-export type Traced<A> = A extends Leaf
-  ? Tensor
-  : A extends readonly unknown[]
-    ? { readonly [K in keyof A]: Traced<A[K]> }
-    : { readonly [K in keyof A]: Traced<A[K]> };
+/** What may be passed where the body of a step takes tensors. */
+export type Hosted<T> = T extends Tensor ? Leaf : { readonly [K in keyof T]: Hosted<T[K]> };
 
 /** One datum of the arguments, with its place among them. */
 export interface ArgumentLeaf {

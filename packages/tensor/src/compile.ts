@@ -1,13 +1,4 @@
-import {
-  type ArgumentLeaf,
-  argumentLeaves,
-  bytesOfLeaf,
-  type HostTensor,
-  mapArguments,
-  mapTensors,
-  type StepArgument,
-  type Traced,
-} from "./arguments.ts";
+import { type ArgumentLeaf, argumentLeaves, bytesOfLeaf, type Hosted, type HostTensor, mapArguments, mapTensors } from "./arguments.ts";
 import type { Cell } from "./cell.ts";
 import { context, within } from "./context.ts";
 import { type Device, defaultDevice } from "./device.ts";
@@ -44,7 +35,13 @@ export interface Step<A, S extends Statics, R> {
   release(): void;
 }
 
-type Body<A, S, R> = (args: Traced<A>, statics: S) => R;
+/** One call: the body with its statics filled in, and the arguments. */
+interface Call {
+  readonly device: Device;
+  readonly name: string;
+  readonly args: unknown;
+  body(args: unknown): unknown;
+}
 
 /** Memory that a plan owns: an input, or a result. */
 interface Slot {
@@ -79,22 +76,35 @@ const audited = (call: number): boolean => call === 2 || call === 3 || /^[13]0+$
  * JavaScript in between. Everything that varies must come in as an argument, a cell, or a static; the body must be synchronous, make no cells and read no
  * values. Draws of random numbers count from 0 in each call, and the generator's key advances at its end.
  */
-export function compile<A extends StepArgument, R, S extends Statics = Record<string, never>>(
-  body: Body<A, S, R>,
-  options: CompileOptions = {},
-): Step<A, S, R> {
-  const { device: given, name = body.name || "step", maxPlans = 8, eager = false } = options;
+export function compile<T, R, S extends Statics = Record<string, never>>(
+  body: (args: T, statics: S) => R,
+  { device: given, name = body.name || "step", maxPlans = 8, eager = false }: CompileOptions = {},
+): Step<Hosted<T>, S, R> {
   const plans = new Map<string, Compiled>();
   let shared: SharedStorage | undefined;
 
-  const find = (device: Device, args: A, statics: S, leaves: readonly ArgumentLeaf[]): Compiled => {
+  const release = () => {
+    for (const plan of plans.values()) drop(plan);
+    plans.clear();
+    shared?.release();
+    shared = undefined;
+  };
+  const callOf = (args: Hosted<T>, statics: S): Call => ({
+    device: given ?? defaultDevice(name),
+    name,
+    args,
+    body: (traced) => body(traced as T, statics),
+  });
+  const find = (call: Call, statics: S, leaves: readonly ArgumentLeaf[]): Compiled => {
+    if (shared && shared.device !== call.device) release();
+    shared ??= new SharedStorage(call.device);
     const key = `${leaves.map(({ path, shape, dtype }) => `${path}:${dtype}${show(shape)}`).join(" ")} ${JSON.stringify(statics)}`;
     const known = plans.get(key);
-    plans.delete(key);
-    const usable = known?.device === device && known.tableVersion === device.tableVersion;
+    const usable = known?.tableVersion === call.device.tableVersion;
     if (known && !usable) drop(known);
-    shared ??= new SharedStorage(device);
-    const compiled = usable ? known : build(device, name, body, args, statics, leaves, shared);
+    plans.delete(key);
+    const compiled = usable ? known! : build(call, leaves, shared);
+    // Insertion order is order of use: the first is the one that goes.
     plans.set(key, compiled);
     for (const [oldest, plan] of plans) {
       if (plans.size <= maxPlans) break;
@@ -103,32 +113,26 @@ export function compile<A extends StepArgument, R, S extends Statics = Record<st
     }
     return compiled;
   };
-
-  const call = (args: A, statics = {} as S): R => {
+  const step = (args: Hosted<T>, statics = {} as S): R => {
     if (context.trace) throw new TraceError(`${name}: a compiled step was called inside another. Call its body instead.`);
-    const device = given ?? defaultDevice(name);
-    if (eager) return runEagerly(device, name, body, args, statics);
+    const call = callOf(args, statics);
+    if (eager) return runEagerly(call) as R;
     const leaves = [...argumentLeaves(args, name)];
-    const compiled = find(device, args, statics, leaves);
+    const compiled = find(call, statics, leaves);
     compiled.calls++;
-    if (compiled.calls > 1 && (device.strict || audited(compiled.calls))) audit(name, body, args, statics, compiled);
+    if (compiled.calls > 1 && (call.device.strict || audited(compiled.calls))) audit(call, compiled);
     return replay(compiled, leaves) as R;
   };
 
-  return Object.assign(call, {
-    async prepare(args: A, statics = {} as S) {
-      const device = given ?? defaultDevice(name);
-      find(device, args, statics, [...argumentLeaves(args, name)]);
-      await device.settled();
+  return Object.assign(step, {
+    async prepare(args: Hosted<T>, statics = {} as S) {
+      const call = callOf(args, statics);
+      find(call, statics, [...argumentLeaves(args, name)]);
+      await call.device.settled();
     },
     plans: () => [...plans].map(([key, { plan }]) => ({ key, launches: plan.launches, temporaryBytes: plan.temporaryBytes })),
-    release() {
-      for (const plan of plans.values()) drop(plan);
-      plans.clear();
-      shared?.release();
-      shared = undefined;
-    },
-  }) as Step<A, S, R>;
+    release,
+  }) as Step<Hosted<T>, S, R>;
 }
 
 function replay(compiled: Compiled, leaves: readonly ArgumentLeaf[]): unknown {
@@ -181,15 +185,8 @@ const onSlot = (device: Device, { shape, dtype, buffer }: Slot): Tensor =>
     new Value(device, shape, dtype, { placement: { buffer, offset: 0, strides: contiguousStrides(shape), version: buffer.version } }),
   );
 
-function build<A, R, S extends Statics>(
-  device: Device,
-  name: string,
-  body: Body<A, S, R>,
-  args: A,
-  statics: S,
-  leaves: readonly ArgumentLeaf[],
-  shared: SharedStorage,
-): Compiled {
+function build(call: Call, leaves: readonly ArgumentLeaf[], shared: SharedStorage): Compiled {
+  const { device } = call;
   const owned: Buffer[] = [];
   const own = (shape: Shape, dtype: DType): Slot => {
     const buffer = device.pool.take(sizeOf(shape) * dtypes[dtype].bytes, true).retain();
@@ -198,7 +195,7 @@ function build<A, R, S extends Statics>(
   };
   try {
     const inputs = leaves.map(({ shape, dtype }) => own(shape, dtype));
-    const traced = traceBody(device, name, body, args, statics, inputs);
+    const traced = traceBody(call, inputs);
     // Results get memory of their own; in the trace they were names.
     const places = new Map<Buffer, Buffer>();
     const result = mapSlots(traced.result, ({ shape, dtype, buffer }) => {
@@ -231,21 +228,14 @@ function build<A, R, S extends Statics>(
 }
 
 /** Runs the body on names of memory: what it would launch, and what it returns, each tensor as a slot named in the trace. */
-function traceBody<A, R, S extends Statics>(
-  device: Device,
-  name: string,
-  body: Body<A, S, R>,
-  args: A,
-  statics: S,
-  inputs: readonly Slot[],
-): { trace: Trace; result: unknown } {
+function traceBody({ device, name, args, body }: Call, inputs: readonly Slot[]): { trace: Trace; result: unknown } {
   const trace = new Trace();
   try {
     const result = within({ trace, tapes: [], device }, () =>
       scope(() => {
         let next = 0;
-        const given = mapArguments(args, () => onSlot(device, inputs[next++]!)) as Traced<A>;
-        const made = withDraws(name, () => body(given, statics));
+        const given = mapArguments(args, () => onSlot(device, inputs[next++]!));
+        const made = withDraws(name, () => body(given));
         return mapTensors(made, ({ inner, shape, dtype }) => {
           const buffer = new Buffer(device, sizeOf(shape) * dtypes[dtype].bytes, trace);
           store(inner, buffer);
@@ -271,19 +261,19 @@ function withDraws<R>(name: string, fn: () => R): R {
   });
 }
 
-function audit<A, R, S extends Statics>(name: string, body: Body<A, S, R>, args: A, statics: S, compiled: Compiled): void {
-  const { trace } = traceBody(compiled.device, name, body, args, statics, compiled.inputs);
+function audit(call: Call, compiled: Compiled): void {
+  const { trace } = traceBody(call, compiled.inputs);
   const now = fingerprint(trace, compiled.outside);
   const recorded = compiled.lines;
   const at = Array.from({ length: Math.max(now.length, recorded.length) }, (_, i) => i).find((i) => now[i] !== recorded[i]);
   if (at === undefined) return;
   throw new TraceError(
-    `${name}: call ${compiled.calls} does something else than what was recorded, at launch ${at}:\n  recorded: ${recorded[at] ?? "(nothing)"}\n  now:      ${now[at] ?? "(nothing)"}\n` +
+    `${call.name}: call ${compiled.calls} does something else than what was recorded, at launch ${at}:\n  recorded: ${recorded[at] ?? "(nothing)"}\n  now:      ${now[at] ?? "(nothing)"}\n` +
       "What varies from call to call must be an argument, a cell or a static; a number from a closure, a replaced field, Math.random or a date would be baked in.",
   );
 }
 
-function runEagerly<A, R, S extends Statics>(device: Device, name: string, body: Body<A, S, R>, args: A, statics: S): R {
+function runEagerly({ device, name, args, body }: Call): unknown {
   const asTensor = (value: number | HostTensor | Tensor): Tensor => {
     if (Tensor.isTensor(value)) return value;
     const leaf = argumentLeaves(value, name).next().value as ArgumentLeaf;
@@ -293,11 +283,11 @@ function runEagerly<A, R, S extends Statics>(device: Device, name: string, body:
   };
   return within({ device }, () =>
     scope(() => {
-      const given = mapArguments(args, asTensor) as Traced<A>;
+      const given = mapArguments(args, asTensor);
       return mapTensors(
-        withDraws(name, () => body(given, statics)),
+        withDraws(name, () => body(given)),
         (tensor) => tensor.copy(),
-      ) as R;
+      );
     }),
   );
 }

@@ -1,4 +1,4 @@
-export type { HostTensor, StepArgument, Traced } from "./arguments.ts";
+export type { Hosted, HostTensor, StepArgument } from "./arguments.ts";
 export { grad, noGrad, valueAndGrad, vjp } from "./autograd.ts";
 export { Cell, type CellOptions, Parameter, State, type TensorLike } from "./cell.ts";
 export { checkpointed } from "./checkpointed.ts";

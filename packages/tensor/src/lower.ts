@@ -8,18 +8,18 @@ import type { Buffer } from "./value.ts";
 
 /** Storage that plans of one step share: what is only needed while a plan runs. */
 export class SharedStorage {
-  readonly #device: Device;
+  readonly device: Device;
   readonly #slots = new Map<number, Buffer[]>();
 
   constructor(device: Device) {
-    this.#device = device;
+    this.device = device;
   }
 
   /** The `index`-th slot of a size class, made when first asked for. */
   slot(size: number, index: number): Buffer {
     const slots = this.#slots.get(size) ?? [];
     this.#slots.set(size, slots);
-    slots[index] ??= this.#device.pool.take(size).retain();
+    slots[index] ??= this.device.pool.take(size).retain();
     return slots[index];
   }
 
