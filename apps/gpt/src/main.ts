@@ -5,28 +5,34 @@ import { train } from "./train.ts";
 
 const usage = `Trains, evaluates and samples GPTs.
 
-  gpt train     --data FILE --out DIR [--preset tiny|baby|small|gpt2] [--steps N] [--seed S] [--resume] [--from DIR] [--json]
+  gpt train     --data FILE --out DIR [--preset tiny|baby|small|gpt2] [--steps N] [--seed S] [--from DIR] [--resume] [--json]
   gpt eval      --from DIR --data FILE [--json]
   gpt generate  --from DIR --prompt TEXT [--tokens N] [--temperature T] [--json]
 
-All take --device wasm|reference and --threads N.`;
+All take --device wasm|reference and --threads N. What else there is: apps/gpt/README.md.`;
 
-const commands: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { train, eval: evaluate, generate };
+const commands: ReadonlyMap<string, (args: readonly string[]) => Promise<number>> = new Map([
+  ["train", train],
+  ["eval", evaluate],
+  ["generate", generate],
+]);
 
-/** Runs a command; errors of ours are a sentence for a person, anything else keeps its stack. */
+/** Errors that the language raises: a mistake of ours, whose stack is wanted. */
+const mistakes = [TypeError, ReferenceError, SyntaxError];
+
+/** Runs a command and returns the exit status. An error that a user can do something about is a sentence; anything else keeps its stack. */
 export async function main([name, ...args]: readonly string[]): Promise<number> {
-  const command = name === undefined ? undefined : commands[name];
-  if (!command) {
-    console.error(usage);
-    return name === undefined || name === "--help" ? 0 : 2;
+  const command = commands.get(name ?? "");
+  if (!command || args.includes("--help")) {
+    if (command || name === undefined || name === "--help") console.log(usage);
+    else console.error(`gpt: there is no command "${name}".\n\n${usage}`);
+    return command || name === "--help" ? 0 : 1;
   }
   try {
     return await command(args);
   } catch (error) {
-    const expected =
-      TensorError.isInstance(error) ||
-      (/Error$/.test((error as Error).name ?? "") && (error as Error).name !== "TypeError" && (error as Error).name !== "ReferenceError");
-    console.error(expected ? `gpt ${name}: ${(error as Error).message}` : error);
+    const ours = TensorError.isInstance(error) || (error instanceof Error && !mistakes.some((kind) => error instanceof kind));
+    console.error(ours ? `gpt ${name}: ${error.message}` : error);
     return 1;
   }
 }

@@ -1,10 +1,19 @@
-/** What a run is made of; command-line options replace single entries. */
-export interface Preset {
+/** What a model is made of. */
+export interface Architecture {
   readonly numLayers: number;
   readonly numHeads: number;
   readonly dim: number;
+  readonly bias: boolean;
+  readonly tokenizer: "characters" | "bytes";
+}
+
+/** How a model is trained; command-line options replace single entries. */
+export interface Training {
+  /** Tokens in a window. */
   readonly context: number;
   readonly batch: number;
+  /** Micro-batches for each update. */
+  readonly accumulate: number;
   readonly steps: number;
   readonly lr: number;
   readonly minLr: number;
@@ -13,19 +22,21 @@ export interface Preset {
   readonly weightDecay: number;
   readonly clipNorm: number;
   readonly dropout: number;
-  readonly bias: boolean;
-  readonly accumulate: number;
   readonly evaluateEvery: number;
-  readonly tokenizer: "characters" | "bytes";
 }
+
+export type Preset = Architecture & Training;
 
 /** nanoGPT's character model at the size of a laptop's CPU. */
 const baby: Preset = {
   numLayers: 4,
   numHeads: 4,
   dim: 128,
+  bias: false,
+  tokenizer: "characters",
   context: 64,
   batch: 12,
+  accumulate: 1,
   steps: 2000,
   lr: 1e-3,
   minLr: 1e-4,
@@ -34,31 +45,31 @@ const baby: Preset = {
   weightDecay: 0.1,
   clipNorm: 1,
   dropout: 0,
-  bias: false,
-  accumulate: 1,
   evaluateEvery: 500,
-  tokenizer: "characters",
 };
 
-export const presets: Readonly<Record<string, Preset>> = {
+export const presets: ReadonlyMap<string, Preset> = new Map([
   /** For tests and first tries: seconds. */
-  tiny: { ...baby, numLayers: 2, numHeads: 2, dim: 32, context: 32, batch: 8, steps: 100, warmup: 10, evaluateEvery: 50 },
-  baby,
+  ["tiny", { ...baby, numLayers: 2, numHeads: 2, dim: 32, context: 32, batch: 8, steps: 100, warmup: 10, evaluateEvery: 50 }],
+  ["baby", baby],
   /** nanoGPT's character model: 10.6 million parameters, for a GPU or a patient evening. */
-  small: { ...baby, numLayers: 6, numHeads: 6, dim: 384, context: 256, batch: 64, steps: 5000, dropout: 0.2, evaluateEvery: 250 },
-  /** The published GPT-2's size: 124 million parameters with its vocabulary. */
-  gpt2: {
-    ...baby,
-    numLayers: 12,
-    numHeads: 12,
-    dim: 768,
-    context: 256,
-    batch: 1,
-    steps: 1000,
-    lr: 3e-4,
-    minLr: 3e-5,
-    bias: true,
-    betas: [0.9, 0.95],
-    tokenizer: "bytes",
-  },
-};
+  ["small", { ...baby, numLayers: 6, numHeads: 6, dim: 384, context: 256, batch: 64, steps: 5000, dropout: 0.2, evaluateEvery: 250 }],
+  /** The blocks of the published GPT-2 over bytes: 86 million parameters. */
+  [
+    "gpt2",
+    {
+      ...baby,
+      numLayers: 12,
+      numHeads: 12,
+      dim: 768,
+      bias: true,
+      tokenizer: "bytes",
+      context: 256,
+      batch: 1,
+      steps: 1000,
+      lr: 3e-4,
+      minLr: 3e-5,
+      betas: [0.9, 0.95],
+    },
+  ],
+] satisfies [string, Preset][]);

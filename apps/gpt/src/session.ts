@@ -1,69 +1,70 @@
 import type { Json } from "@x/checkpoint";
-import { evaluationWindows, type TextBatch, type Tokenizer, textBatches } from "@x/data";
-import { GPT2, type GPT2Config } from "@x/models";
-import type { CausalLM, Module } from "@x/nn";
+import { evaluationWindows, type TextBatch, textBatches } from "@x/data";
 import { adamW, nanoGptCosine } from "@x/optim";
-import { type Device, Generator, withGenerator } from "@x/tensor";
-import { evaluator, languageLoss, type MetricsSink, type Progress, Trainer, type TrainerOptions, tokenBatch, trainStep } from "@x/train";
-import type { Preset } from "./presets.ts";
+import { type Device, Generator } from "@x/tensor";
+import { evaluator, languageLoss, Trainer, type TrainerOptions, tokenBatch, trainStep } from "@x/train";
+import { type Model, type ModelDescription, makeModel, type RunDescription } from "./models.ts";
+import type { Training } from "./presets.ts";
 import type { TextData } from "./text.ts";
 
-export interface SessionOptions {
-  readonly preset: Preset;
+type Passed = Pick<TrainerOptions<TextBatch, never, never>, "metrics" | "progress" | "signal" | "onStep" | "onEvaluation">;
+
+export interface SessionOptions extends Passed {
+  readonly training: Training;
+  readonly description: ModelDescription;
+  /** A model to go on from; a new one is drawn from the seed. */
+  readonly model?: Model | undefined;
   readonly seed: number;
   readonly data: TextData;
+  /** What checkpoints call the data: its path. */
+  readonly dataName: string;
   readonly device: Device;
   /** Where checkpoints go; undefined keeps none. */
   readonly directory?: string | undefined;
-  readonly checkpointEvery?: number;
-  /** A model to go on from, instead of a new one. */
-  readonly model?: (Module & CausalLM) | undefined;
-  readonly description: { readonly [name: string]: Json };
-  readonly metrics?: MetricsSink | undefined;
-  readonly progress?: Progress | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly onStep?: TrainerOptions<TextBatch, never, never>["onStep"];
-  readonly onEvaluation?: TrainerOptions<TextBatch, never, never>["onEvaluation"];
+  readonly saveEvery?: number | undefined;
 }
-
-export const configOf = (preset: Preset, tokenizer: Tokenizer): GPT2Config => {
-  const { numLayers, numHeads, dim, context, dropout, bias } = preset;
-  return { vocabSize: tokenizer.vocabSize, maxLength: context, dim, numLayers, numHeads, dropout, bias, activation: "gelu" };
-};
-
-/** A model, drawn from the seed; the same on every device. */
-export const newModel = (config: GPT2Config, seed: number, device: Device): GPT2 =>
-  withGenerator(new Generator({ seed, device }), () => new GPT2(config));
 
 /** The parts of a training run put together: model, optimizer, data, evaluation, checkpoints. */
 export function session(options: SessionOptions) {
-  const { preset, seed, data, device, directory, checkpointEvery = preset.evaluateEvery } = options;
-  const model = options.model ?? newModel(configOf(preset, data.tokenizer), seed, device);
-  const optimizer = adamW({ betas: preset.betas, weightDecay: preset.weightDecay }).init(model.namedParameters());
-  // Dropout draws from a stream of its own, so that its seed does not depend on how the model was drawn.
+  const { training, description, seed, data, device, directory, saveEvery = training.evaluateEvery } = options;
+  const { context, batch, accumulate, steps, clipNorm } = training;
+  const model = options.model ?? makeModel(description, { seed, device });
+  const optimizer = adamW({ betas: training.betas, weightDecay: training.weightDecay }).init(model.namedParameters());
+  // Dropout draws from a stream of its own, so that it does not depend on how the model was drawn.
   const generator = new Generator({ seed: seed + 2 ** 32, device });
-  const step = trainStep({ optimizer, loss: languageLoss(model) as never, clipNorm: preset.clipNorm, generator, device });
-  const batches = textBatches({ tokens: data.train, batch: preset.batch, context: preset.context, seed });
-  const evaluate = evaluator(model);
-  const validate = () => evaluate(evaluationWindows({ tokens: data.validation, batch: 64, context: preset.context }));
-  const { lr, minLr, warmup, steps } = preset;
+  const step = trainStep({ optimizer, loss: languageLoss(model), clipNorm, generator, device });
+  const evaluate = evaluator(model, { device });
+  const windows = () => evaluationWindows({ tokens: data.validation, batch: Math.max(batch, 16), context });
+  const run: RunDescription = {
+    model: description,
+    tokenizer: data.tokenizer.toJSON() as Json,
+    training: training as unknown as Json,
+    seed,
+    data: options.dataName,
+  };
   const trainer = new Trainer({
     step,
     run: { model, cells: optimizer.states(), device },
-    batches: batches as never,
-    arguments: tokenBatch as never,
+    batches: textBatches({ tokens: data.train, batch, context, seed }),
+    arguments: tokenBatch,
     steps,
-    schedule: nanoGptCosine({ lr, minLr, warmup, steps }),
-    accumulate: preset.accumulate,
-    tokensPerBatch: preset.batch * preset.context,
-    evaluate: data.validation.length > preset.context ? { every: preset.evaluateEvery, run: validate } : undefined,
-    checkpoint: directory === undefined ? undefined : { directory, every: checkpointEvery },
-    description: options.description,
+    schedule: nanoGptCosine(training),
+    accumulate,
+    tokensPerBatch: batch * context,
+    // A text too short for a window of validation is trained on without one.
+    evaluate:
+      data.validation.length > context ? { every: training.evaluateEvery, run: (signal) => evaluate(windows(), { signal }) } : undefined,
+    checkpoint: directory === undefined ? undefined : { directory, every: saveEvery },
+    description: run as unknown as { readonly [name: string]: Json },
     metrics: options.metrics,
     progress: options.progress,
     signal: options.signal,
-    ...(options.onStep && { onStep: options.onStep }),
-    ...(options.onEvaluation && { onEvaluation: options.onEvaluation }),
+    onStep: options.onStep,
+    onEvaluation: options.onEvaluation,
   });
-  return { model, optimizer, step, trainer, validate };
+  const release = () => {
+    step.release();
+    evaluate.release();
+  };
+  return { model, optimizer, step, trainer, release };
 }

@@ -1,5 +1,4 @@
-import { ByteTokenizer, CharacterTokenizer, encodeText, readText, splitTokens, type TokenArray, type Tokenizer } from "@x/data";
-import { checkTokens } from "@x/ops";
+import { ByteTokenizer, CharacterTokenizer, DataError, encodeText, readText, splitTokens, type TokenArray, type Tokenizer } from "@x/data";
 
 export interface TextData {
   readonly tokenizer: Tokenizer;
@@ -7,16 +6,27 @@ export interface TextData {
   readonly validation: TokenArray;
 }
 
-/** A text as tokens, the last tenth kept for validation. A tokenizer is made from the text where none is given. */
-export function prepareText(
-  text: string,
-  { kind, tokenizer }: { kind: "characters" | "bytes"; tokenizer?: Tokenizer | undefined },
-): TextData {
-  const chosen = tokenizer ?? (kind === "bytes" ? new ByteTokenizer() : CharacterTokenizer.fromText(text));
-  const tokens = encodeText(chosen, text);
-  checkTokens(tokens, chosen.vocabSize, "the text");
-  return { tokenizer: chosen, ...splitTokens(tokens) };
+/** A text file as tokens, the last tenth kept for validation. `choose` makes the tokenizer of the text. */
+export async function loadText(path: string, choose: (text: string) => Tokenizer): Promise<TextData> {
+  const text = await readText(path);
+  try {
+    const tokenizer = choose(text);
+    return { tokenizer, ...splitTokens(encodeText(tokenizer, text)) };
+  } catch (cause) {
+    throw new DataError(`--data ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }
 
-export const loadText = async (path: string, options: Parameters<typeof prepareText>[1]): Promise<TextData> =>
-  prepareText(await readText(path), options);
+/** A tokenizer for a new model. */
+export const newTokenizer =
+  (kind: "characters" | "bytes") =>
+  (text: string): Tokenizer =>
+    kind === "bytes" ? new ByteTokenizer() : CharacterTokenizer.fromText(text);
+
+/** Refuses a text that has no whole window, before anything is made or written. */
+export function expectWindow(path: string, { train }: TextData, context: number): void {
+  if (train.length > context) return;
+  throw new DataError(
+    `--data ${path}: its training part has ${train.length} tokens, but a window takes ${context + 1}. Give a longer text, or a shorter --context.`,
+  );
+}

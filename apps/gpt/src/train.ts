@@ -1,15 +1,17 @@
-import { mkdir } from "node:fs/promises";
-import type { Json } from "@x/checkpoint";
-import { TensorError } from "@x/tensor";
-import { jsonlMetrics, lossCurve, metrics, progress, standardError, tensorBoardMetrics } from "@x/train";
-import { openDevice } from "./devices.ts";
-import { needed, number, parse, printJson, text } from "./options.ts";
-import { type Preset, presets } from "./presets.ts";
-import { openModel } from "./saved-model.ts";
-import { configOf, session } from "./session.ts";
-import { loadText } from "./text.ts";
+import { openTraining } from "@x/checkpoint";
+import { tokenizerFromJSON } from "@x/data";
+import { type Device, TensorError } from "@x/tensor";
+import { progress, standardError } from "@x/train";
+import { deviceOptions, openDevice } from "./devices.ts";
+import { describeNew, type ModelDescription, type RunDescription, withDropout } from "./models.ts";
+import { given, needed, number, parse, printJson, text, type Values } from "./options.ts";
+import { type Preset, presets, type Training } from "./presets.ts";
+import { report, trainIn } from "./run.ts";
+import { describeRun, openModel, type SavedModel } from "./saved-model.ts";
+import { expectWindow, loadText, newTokenizer, type TextData } from "./text.ts";
 
 const options = {
+  ...deviceOptions,
   data: { type: "string" },
   preset: { type: "string" },
   steps: { type: "string" },
@@ -18,113 +20,111 @@ const options = {
   resume: { type: "boolean" },
   from: { type: "string" },
   json: { type: "boolean" },
-  device: { type: "string" },
-  threads: { type: "string" },
   lr: { type: "string" },
+  warmup: { type: "string" },
   batch: { type: "string" },
   context: { type: "string" },
   dropout: { type: "string" },
   accumulate: { type: "string" },
   "evaluate-every": { type: "string" },
   "save-every": { type: "string" },
-  tensorboard: { type: "boolean" },
 } as const;
 
 /** `gpt train`: trains on a text file, saves as it goes, and says how to go on when it is interrupted. */
 export async function train(args: readonly string[]): Promise<number> {
   const values = parse(args, options);
   const directory = needed(values, "out", "the directory that checkpoints and metrics are written to");
-  const path = needed(values, "data", "a text file to train on");
-  const json = values.json === true;
-  const seed = number(values, "seed", { min: 0, whole: true }) ?? 1;
-  const threads = number(values, "threads", { min: 1, whole: true });
-  const device = await openDevice(text(values, "device") ?? "wasm", { ...(threads !== undefined && { threads }) });
-  const from = text(values, "from");
-  const start = from === undefined ? undefined : await openModel(from);
-  const preset = withOptions(start?.preset ?? presetNamed(text(values, "preset") ?? "baby"), values);
-  const data = await loadText(path, { kind: preset.tokenizer, tokenizer: start?.tokenizer });
-  await mkdir(directory, { recursive: true });
-  const config = start?.description?.config ?? (start ? undefined : configOf(preset, data.tokenizer));
-  const description = {
-    config: config as unknown as Json,
-    tokenizer: data.tokenizer.toJSON() as unknown as Json,
-    preset: preset as unknown as Json,
-    seed,
-    data: path,
-  };
-  if (start && !config)
-    throw new TensorError(
-      `--from ${from}: going on from a published checkpoint is done in code (see the README of @x/models); this command goes on from its own.`,
-    );
-  const stop = new AbortController();
-  const onSignal = () => stop.abort();
-  process.once("SIGINT", onSignal);
-  process.once("SIGTERM", onSignal);
-  const resume = values.resume === true;
-  const shown = progress({ total: preset.steps, stream: json ? undefined : standardError() });
+  const earlier = await earlierRun(directory, values.resume === true);
+  const dataName = text(values, "data") ?? earlier?.data ?? needed(values, "data", "a text file to train on");
+  const seed = number(values, "seed", { min: 0, max: 2 ** 32 - 1, whole: true }) ?? earlier?.seed ?? 1;
   const saveEvery = number(values, "save-every", { min: 1, whole: true });
-  const run = session({
-    preset,
-    seed,
-    data,
-    device,
-    directory,
-    description,
-    progress: shown,
-    signal: stop.signal,
-    model: start?.model,
-    ...(saveEvery !== undefined && { checkpointEvery: saveEvery }),
-    ...(json && {
-      onStep: ({ step, loss, lr, tokensPerSecond }) => printJson({ step, loss, lr, tokensPerSecond }),
-      onEvaluation: (record) => printJson(record),
-    }),
-  });
-  void metrics;
-  void jsonlMetrics;
-  void tensorBoardMetrics;
-  if (resume && !(await run.trainer.resume()) && !json) console.error(`${directory} has no checkpoint yet: starting from the beginning.`);
+  const device = await openDevice(values);
   try {
-    const result = await run.trainer.train();
-    if (!json) report(result, directory, args);
-    return result.interrupted ? 130 : 0;
+    const plan = await planned(values, dataName, earlier, device);
+    expectWindow(dataName, plan.data, plan.training.context);
+    const json = values.json === true;
+    const result = await trainIn({
+      ...plan,
+      seed,
+      dataName,
+      device,
+      directory,
+      saveEvery,
+      resume: values.resume === true,
+      progress: progress({ total: plan.training.steps, stream: json ? undefined : standardError() }),
+      onStep: json ? ({ step, loss, lr, tokensPerSecond }) => printJson({ step, loss, lr, tokensPerSecond }) : undefined,
+      onEvaluation: json ? (record) => printJson({ ...record }) : undefined,
+    });
+    if (!json || result.interrupted) report(json ? { ...result, losses: [] } : result, directory, console.error);
+    return result.status;
   } finally {
-    process.removeListener("SIGINT", onSignal);
-    process.removeListener("SIGTERM", onSignal);
     device.close();
   }
 }
 
-function report(
-  result: Awaited<ReturnType<ReturnType<typeof session>["trainer"]["train"]>>,
-  directory: string,
-  args: readonly string[],
-): void {
-  if (result.losses.length > 1) console.error(lossCurve(result.losses));
-  if (result.valLoss !== undefined) console.error(`Validation loss ${result.valLoss.toFixed(4)} at step ${result.step}.`);
-  if (result.interrupted)
-    console.error(
-      `Interrupted at step ${result.step}. Saved to ${result.checkpoint ?? directory}.\nResume with: pnpm gpt train ${[...args.filter((arg) => arg !== "--resume"), "--resume"].join(" ")}`,
-    );
-  else if (result.checkpoint)
-    console.error(`Saved to ${result.checkpoint}. Sample with: pnpm gpt generate --from ${directory} --prompt "..." --tokens 200`);
+/** The run whose checkpoints are in the directory, to go on with. Without `resume` there must be none: a new run would push its checkpoints out. */
+async function earlierRun(directory: string, resume: boolean): Promise<RunDescription | undefined> {
+  if (resume) return describeRun(directory);
+  const opened = await openTraining(directory);
+  if (!opened) return undefined;
+  await opened.close();
+  throw new TensorError(
+    `--out ${directory}: already holds a run, at step ${opened.step}. Add --resume to go on with it, or choose another directory; --from ${directory} begins a new run from its weights.`,
+  );
 }
 
-export function presetNamed(name: string): Preset {
-  const preset = presets[name];
-  if (!preset) throw new TensorError(`--preset: there is no preset "${name}"; there are ${Object.keys(presets).join(", ")}.`);
+interface Plan {
+  readonly training: Training;
+  readonly description: ModelDescription;
+  readonly model?: SavedModel["model"];
+  readonly data: TextData;
+}
+
+/** Model, data and schedule: of the run that is resumed, of the checkpoint that is gone on from, or new. Options replace single entries. */
+async function planned(values: Values, path: string, earlier: RunDescription | undefined, device: Device): Promise<Plan> {
+  const from = text(values, "from");
+  const named = text(values, "preset");
+  const dropout = number(values, "dropout", { min: 0, max: 1 });
+  if (earlier) {
+    const tokenizer = tokenizerFromJSON(earlier.tokenizer as unknown as Parameters<typeof tokenizerFromJSON>[0]);
+    const before = earlier.training as unknown as Training;
+    const training = withOptions(named === undefined ? before : presetNamed(named), values);
+    return { training, description: withDropout(earlier.model, dropout), data: await loadText(path, () => tokenizer) };
+  }
+  if (from !== undefined) {
+    const { model, description, tokenizer, training: before } = await openModel(from, device, dropout);
+    const base = before ?? { ...presetNamed("baby"), context: Math.min(model.maxLength ?? 256, 256), lr: 1e-4, minLr: 1e-5 };
+    const training = withOptions(named === undefined ? base : presetNamed(named), values);
+    if (training.context > (model.maxLength ?? Number.POSITIVE_INFINITY))
+      throw new TensorError(`--context ${training.context}: the model of ${from} sees at most ${model.maxLength} tokens.`);
+    return { training, description, model, data: await loadText(path, () => tokenizer) };
+  }
+  const preset = withOptions(presetNamed(named ?? "baby"), values);
+  const data = await loadText(path, newTokenizer(preset.tokenizer));
+  return { training: preset, description: describeNew(preset, data.tokenizer.vocabSize), data };
+}
+
+function presetNamed(name: string): Preset {
+  const preset = presets.get(name);
+  if (!preset) throw new TensorError(`--preset: there is no preset "${name}"; there are ${[...presets.keys()].join(", ")}.`);
   return preset;
 }
 
-function withOptions(preset: Preset, values: ReturnType<typeof parse>): Preset {
+function withOptions<T extends Training>(training: T, values: Values): T {
   const whole = { min: 1, whole: true };
-  const given = {
-    steps: number(values, "steps", whole),
-    lr: number(values, "lr", { min: 0 }),
-    batch: number(values, "batch", whole),
-    context: number(values, "context", whole),
-    dropout: number(values, "dropout", { min: 0 }),
-    accumulate: number(values, "accumulate", whole),
-    evaluateEvery: number(values, "evaluate-every", whole),
+  const lr = number(values, "lr", { min: 0 });
+  return {
+    ...training,
+    ...given({
+      steps: number(values, "steps", whole),
+      lr,
+      minLr: lr === undefined ? undefined : lr * (training.minLr / training.lr),
+      warmup: number(values, "warmup", { min: 0, whole: true }),
+      batch: number(values, "batch", whole),
+      context: number(values, "context", whole),
+      dropout: number(values, "dropout", { min: 0, max: 1 }),
+      accumulate: number(values, "accumulate", whole),
+      evaluateEvery: number(values, "evaluate-every", whole),
+    }),
   };
-  return { ...preset, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
 }

@@ -1,25 +1,24 @@
 import { withTraining } from "@x/nn";
-import { globalNorm } from "@x/ops";
+import { clipByGlobalNorm } from "@x/optim";
 import {
   type Cell,
   compile,
   type Device,
   defaultDevice,
   Generator,
+  type Hosted,
   type Parameter,
   ShapeError,
-  State,
-  type Step,
-  type StepArgument,
-  type Tensor,
+  Tensor,
   TensorError,
-  type Traced,
   valueAndGrad,
   withGenerator,
 } from "@x/tensor";
+import { GradientSums, type Totals } from "./gradient-sums.ts";
 
 /** What the loss function returns: the sum over targets, and how many there were; their quotient is the loss. */
 export interface LossSum {
+  /** Shape []. */
   readonly sum: Tensor;
   /** One element, any number type. */
   readonly count: Tensor;
@@ -34,136 +33,119 @@ export interface StepOptimizer {
   states(): ReadonlyMap<string, Cell>;
 }
 
-export interface TrainStepOptions<B extends StepArgument> {
+/** `T` is the batch as the loss function sees it: tensors, alone or in records. */
+export interface TrainStepOptions<T> {
   readonly optimizer: StepOptimizer;
-  /** The loss of a (micro-)batch: a mean, or sum and count, which accumulation needs to weigh tokens alike. */
-  readonly loss: (batch: Traced<B>) => Tensor | LossSum;
-  /** Largest 2-norm of all gradients together; they are scaled down to it. */
+  /** The loss of a (micro-)batch: a mean, or sum and count, which accumulation needs to weigh targets alike. */
+  readonly loss: (batch: T) => Tensor | LossSum;
+  /** Largest 2-norm of all gradients together, taken of the mean loss; they are scaled down to it. */
   readonly clipNorm?: number;
   /** Runs inside the step after the update: moving averages and the like. `skip`, bool, is true where the update was left out. */
   readonly after?: (skip: Tensor) => void;
+  /** Where dropout and its like draw from. */
   readonly generator?: Generator;
   readonly device?: Device;
   /** Run the body at every call instead of replaying a plan. */
   readonly eager?: boolean;
 }
 
-/** What a step measured: device scalars, good until the next call; `await loss.item()`. */
+/** What a step measured: scalars on the device, good until the next call; `await loss.item()`, then `dispose()` or let a scope do it. */
 export interface StepReadings {
   /** Mean loss over all targets of all micro-batches. */
   readonly loss: Tensor;
-  /** 2-norm of the gradient before clipping. */
+  /** 2-norm of its gradient, before clipping. */
   readonly gradNorm: Tensor;
-  /** 1 where the gradient was not finite and nothing was updated. */
+  /** 1 where loss or gradient was not finite and nothing was updated, else 0. */
   readonly skipped: Tensor;
   /** Targets counted. */
   readonly count: Tensor;
 }
 
-/** A training step: one batch, or several micro-batches whose gradients are summed before one update. */
-export interface TrainStep<B extends StepArgument> {
+/** A training step of batches `B`: one batch, or a list of micro-batches whose gradients are summed before one update. A batch is no list itself. */
+export interface TrainStep<B> {
   (batches: B | readonly B[], options: { readonly lr: number }): StepReadings;
-  /** Compiles for batches of this shape without running. */
-  prepare(batch: B): Promise<void>;
+  /** Compiles for batches of these shapes without running. */
+  prepare(batches: B | readonly B[]): Promise<void>;
   readonly generator: Generator;
+  /** Gives back what the step holds: plans, and sums of micro-batches. The next call makes them again. */
   release(): void;
 }
 
+/** Where a micro-batch stands in its step. It selects structure: the first overwrites the sums, the last updates. */
 type Phase = "only" | "first" | "more" | "last";
+
+const phasesOf = (count: number): Phase[] =>
+  count === 1 ? ["only"] : Array.from({ length: count }, (_, i) => (i === 0 ? "first" : i === count - 1 ? "last" : "more"));
 
 /**
  * The whole step as one compiled plan: forward, backward, clipping, update. Gradients of micro-batches are summed, and divided once by the number of targets of
- * all of them. A gradient that is not finite updates nothing, and says so.
+ * all of them. A loss or a gradient that is not finite updates nothing, and says so.
  */
-export function trainStep<B extends StepArgument>(options: TrainStepOptions<B>): TrainStep<B> {
+export function trainStep<T>(options: TrainStepOptions<T>): TrainStep<Hosted<T>> {
+  type B = Hosted<T>;
   const { optimizer, device = defaultDevice("trainStep"), eager = false } = options;
   const generator = options.generator ?? new Generator({ seed: 0, device });
-  const sums = new Sums(optimizer.parameters, device);
-  const any = options as unknown as AnyOptions;
-  const body = ({ batch, lr }: { batch: unknown; lr: Tensor }, { phase }: { phase: Phase }): StepReadings =>
-    withTraining(true, () => runPhase(any, sums, batch, lr, phase));
-  const compiled = compile(body as never, { name: "trainStep", device, eager }) as unknown as Step<
-    { batch: B; lr: number },
-    { phase: Phase },
-    StepReadings
-  >;
+  let sums: GradientSums | undefined;
+  const body = ({ batch, lr }: { batch: T; lr: Tensor }, { phase }: { phase: Phase }) =>
+    withTraining(true, () => runPhase(options, sums, batch, lr, phase));
+  const compiled = compile(body, { name: "trainStep", device, eager });
+  const micros = (batches: B | readonly B[], lr: number) => {
+    const list = Array.isArray(batches) ? (batches as readonly B[]) : [batches as B];
+    if (list.length === 0) throw new ShapeError("trainStep: needs at least one batch, got an empty list.");
+    if (list.length > 1) sums ??= new GradientSums(optimizer.parameters, device);
+    const phases = phasesOf(list.length);
+    return list.map((batch, i) => [{ batch, lr }, { phase: phases[i]! }] as const);
+  };
   const call = (batches: B | readonly B[], { lr }: { readonly lr: number }): StepReadings => {
-    const list = (isBatchList(batches) ? batches : [batches]) as readonly B[];
-    if (list.length === 0) throw new ShapeError("trainStep: needs at least one batch.");
-    if (list.length > 1) sums.make();
-    return withGenerator(generator, () => {
-      let readings: StepReadings | undefined;
-      for (const [i, batch] of list.entries()) readings = compiled({ batch, lr }, { phase: phaseOf(i, list.length) });
-      return readings!;
-    });
+    if (!Number.isFinite(lr)) throw new TensorError(`trainStep: lr must be a finite number, got ${lr}. Look at the schedule.`);
+    return withGenerator(
+      generator,
+      () =>
+        micros(batches, lr)
+          .map((one) => compiled(...one))
+          .at(-1)!,
+    );
   };
   return Object.assign(call, {
-    prepare: (batch: B) => withGenerator(generator, () => compiled.prepare({ batch, lr: 0 }, { phase: "only" })),
     generator,
-    release: () => compiled.release(),
+    async prepare(batches: B | readonly B[]) {
+      for (const one of micros(batches, 0)) await withGenerator(generator, () => compiled.prepare(...one));
+    },
+    release() {
+      compiled.release();
+      sums?.dispose();
+      sums = undefined;
+    },
   });
 }
 
-const isBatchList = (batches: unknown): boolean => Array.isArray(batches);
-const phaseOf = (i: number, count: number): Phase => (count === 1 ? "only" : i === 0 ? "first" : i === count - 1 ? "last" : "more");
-
-/** The options without the batch's type, which only the caller's loss function knows. */
-type AnyOptions = Pick<TrainStepOptions<never>, "optimizer" | "clipNorm" | "after"> & { readonly loss: (batch: never) => Tensor | LossSum };
-
-function runPhase({ optimizer, loss, clipNorm, after }: AnyOptions, sums: Sums, batch: unknown, lr: Tensor, phase: Phase): StepReadings {
-  const { value, gradients } = valueAndGrad(() => asSum(loss(batch as never)), optimizer.parameters);
-  const { loss: sum, count } = value as { loss: Tensor; count: Tensor };
-  const total = phase === "only" ? { gradients, sum, count } : sums.add(gradients, sum, count, phase);
+/** One micro-batch. Readings come from the last alone. */
+function runPhase<T>(
+  { optimizer, loss, clipNorm = Number.POSITIVE_INFINITY, after }: TrainStepOptions<T>,
+  sums: GradientSums | undefined,
+  batch: T,
+  lr: Tensor,
+  phase: Phase,
+): StepReadings | undefined {
+  const { value, gradients } = valueAndGrad(() => asSum(loss(batch)), optimizer.parameters);
+  const own: Totals = { gradients, sum: value.loss, count: value.count };
+  if (phase === "first") return void sums!.begin(own);
+  const total = phase === "only" ? own : sums!.plus(own);
+  if (phase === "more") return void sums!.begin(total);
   const divisor = total.count.maximum(1);
-  const mean = total.sum.div(divisor);
-  const norm = globalNorm(total.gradients).div(divisor);
-  if (phase === "first" || phase === "more") return { loss: mean, gradNorm: norm, skipped: norm.zerosLike(), count: total.count };
-  const skip = isFinite(norm).not();
-  const clip = clipNorm === undefined ? norm.onesLike() : norm.add(1e-6).pow(-1).mul(clipNorm).minimum(1);
-  optimizer.update(total.gradients, { lr, gradScale: clip.div(divisor), skip });
+  const mean = total.sum.div(divisor.cast(total.sum.dtype));
+  const clipped = clipByGlobalNorm(total.gradients, clipNorm, { gradScale: divisor.pow(-1) });
+  const skip = clipped.skip.or(hasFinite(mean).not());
+  optimizer.update(total.gradients, { lr, gradScale: clipped.gradScale, skip });
   after?.(skip);
-  return { loss: mean, gradNorm: norm, skipped: skip.cast("f32"), count: total.count };
+  return { loss: mean, gradNorm: clipped.norm, skipped: skip.cast("f32"), count: total.count };
 }
 
+/** A mean counts as one target: the mean over micro-batches is then a mean of means. */
 function asSum(made: Tensor | LossSum): { loss: Tensor; count: Tensor } {
-  if ("sum" in made && "count" in made) return { loss: made.sum, count: made.count.cast("f32").reshape([]) };
-  return { loss: made, count: made.onesLike().cast("f32").reshape([]) };
+  const { sum, count } = Tensor.isTensor(made) ? { sum: made, count: made.onesLike() } : made;
+  return { loss: sum.reshape([]), count: count.cast("f32").reshape([]) };
 }
 
-/** Whether an f32 scalar is finite, by its exponent bits: not every device keeps infinities and NaN in arithmetic. */
-const isFinite = (x: Tensor): Tensor => x.cast("f32").bits().and(0x7f800000).ne(0x7f800000);
-
-/** Cells in which gradients of micro-batches are summed; made when first needed. */
-class Sums {
-  readonly #parameters: readonly Parameter[];
-  readonly #device: Device;
-  #cells: { readonly gradients: readonly State[]; readonly sum: State; readonly count: State } | undefined;
-
-  constructor(parameters: readonly Parameter[], device: Device) {
-    this.#parameters = parameters;
-    this.#device = device;
-  }
-
-  make(): void {
-    const place = (shape: readonly number[]) => new State({ shape, device: this.#device });
-    this.#cells ??= { gradients: this.#parameters.map(({ shape }) => place(shape)), sum: place([]), count: place([]) };
-  }
-
-  add(
-    gradients: readonly Tensor[],
-    sum: Tensor,
-    count: Tensor,
-    phase: Phase,
-  ): { gradients: readonly Tensor[]; sum: Tensor; count: Tensor } {
-    const cells = this.#cells;
-    if (!cells) throw new TensorError("trainStep: accumulation without its cells.");
-    const first = phase === "first";
-    const all = gradients.map((gradient, i) => (first ? gradient : cells.gradients[i]!.value.add(gradient)));
-    const total = { gradients: all, sum: first ? sum : cells.sum.value.add(sum), count: first ? count : cells.count.value.add(count) };
-    if (phase === "last") return total;
-    for (const [i, cell] of cells.gradients.entries()) cell.set(all[i]!);
-    cells.sum.set(total.sum);
-    cells.count.set(total.count);
-    return { gradients: cells.gradients.map((cell) => cell.value), sum: cells.sum.value, count: cells.count.value };
-  }
-}
+/** Whether a scalar is finite, by its exponent bits: not every device keeps infinities and NaN in arithmetic. */
+const hasFinite = (x: Tensor): Tensor => x.cast("f32").bits().and(0x7f800000).ne(0x7f800000);

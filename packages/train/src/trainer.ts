@@ -1,59 +1,83 @@
-import type { Json } from "@x/checkpoint";
-import { type StepArgument, TensorError } from "@x/tensor";
+import { type Json, openTraining, type SaveTrainingOptions } from "@x/checkpoint";
+import { TensorError } from "@x/tensor";
 import type { MetricsSink } from "./metrics/metrics.ts";
 import type { Progress } from "./progress/progress.ts";
-import { openRun, type RunState, restoreRun, saveRun } from "./run-checkpoint.ts";
+import { type RunState, restoreRun, saveRun } from "./run-checkpoint.ts";
 import type { TrainStep } from "./train-step.ts";
+import { turns } from "./turns.ts";
 
 /** Batches whose place can be saved and found again. */
 export interface ResumableBatches<T, S> {
   next(): { value: T } | Promise<{ value: T }>;
+  /** JSON. */
   state(): S;
+  /** Throws, and changes nothing, where the state belongs to other data. */
   resume(state: S): void;
 }
 
-export interface TrainerOptions<T, B extends StepArgument, S> {
+/** Where checkpoints go. */
+export interface CheckpointPlan extends Pick<SaveTrainingOptions, "keep" | "files"> {
+  readonly directory: string;
+  /** Steps between two saves; the last step and an interruption save as well. */
+  readonly every: number;
+}
+
+export interface TrainerOptions<T, B, S> {
   readonly step: TrainStep<B>;
+  /** What is saved beside the step's own random stream: model, the optimizer's cells, further streams. */
   readonly run: Omit<RunState, "generators"> & Partial<Pick<RunState, "generators">>;
   readonly batches: ResumableBatches<T, S>;
   /** A batch as the step takes it. */
   readonly arguments: (batch: T) => B;
+  /** Steps of the whole run, those before a resumption included. */
   readonly steps: number;
-  /** The rate of a step, counted from 0. */
+  /** The rate of a step, counted from 0. A step that is left out because its gradient is not finite counts. */
   readonly schedule: (step: number) => number;
   /** Micro-batches for each update. */
   readonly accumulate?: number;
   readonly tokensPerBatch: number;
-  readonly evaluate?: { readonly every: number; readonly run: () => Promise<number> } | undefined;
-  /** Where to save, every how many steps, and how many to keep beside the best. */
-  readonly checkpoint?: { readonly directory: string; readonly every: number; readonly keep?: number } | undefined;
+  /** `run` gives the validation loss, or undefined where the signal stopped it. It also runs after the last step. */
+  readonly evaluate?: { readonly every: number; readonly run: (signal?: AbortSignal) => Promise<number | undefined> } | undefined;
+  readonly checkpoint?: CheckpointPlan | undefined;
   /** Kept in each checkpoint: what is needed to make the run's parts again. */
   readonly description?: { readonly [name: string]: Json };
   readonly metrics?: MetricsSink | undefined;
   readonly progress?: Progress | undefined;
-  readonly onStep?: (record: StepRecord) => void;
-  readonly onEvaluation?: (record: { readonly step: number; readonly valLoss: number }) => void;
+  readonly onStep?: ((record: StepRecord) => void) | undefined;
+  readonly onEvaluation?: ((record: Evaluation) => void) | undefined;
   /** Stops after the running step, and saves. */
   readonly signal?: AbortSignal | undefined;
-  /** Steps in a row whose gradient is not finite, after which the run gives up. */
+  /** Steps in a row whose loss or gradient is not finite, after which the run gives up. 10 if absent. */
   readonly maxSkipped?: number;
 }
 
+/** A step's measurements, as metrics keep them. */
 export interface StepRecord {
+  /** Steps done, this one included. */
   readonly step: number;
   readonly loss: number;
   readonly lr: number;
   readonly gradNorm: number;
+  /** Loss or gradient was not finite, and nothing was updated. */
+  readonly skipped: boolean;
   readonly tokensPerSecond: number;
+}
+
+export interface Evaluation {
+  readonly step: number;
+  readonly valLoss: number;
 }
 
 export interface TrainResult {
   /** Steps done, of all runs together. */
   readonly step: number;
+  /** The signal came before the run was complete. */
   readonly interrupted: boolean;
+  /** Of the steps of this call. */
   readonly losses: readonly { readonly step: number; readonly loss: number }[];
-  readonly valLoss: number | undefined;
-  /** The last checkpoint written. */
+  /** The last one. */
+  readonly evaluation: Evaluation | undefined;
+  /** Path of the last checkpoint written. */
   readonly checkpoint: string | undefined;
 }
 
@@ -61,26 +85,28 @@ export interface TrainResult {
 interface TrainerState {
   readonly batches: Json;
   readonly tokens: number;
-  readonly bestLoss: number | null;
+  readonly skipped: number;
+  readonly evaluation: Evaluation | null;
   readonly description: { readonly [name: string]: Json };
 }
 
 /** The loop that every app shares: steps, evaluations, metrics, progress, checkpoints, interruption, exact resume. */
-export class Trainer<T, B extends StepArgument, S> {
+export class Trainer<T, B, S> {
   readonly #options: TrainerOptions<T, B, S>;
   #step = 0;
   #tokens = 0;
-  #bestLoss: number | undefined;
+  /** Steps in a row that were left out. */
   #skipped = 0;
+  #evaluation: Evaluation | undefined;
   #saved: { readonly step: number; readonly path: string } | undefined;
 
   constructor(options: TrainerOptions<T, B, S>) {
+    const { steps, accumulate = 1, evaluate, checkpoint } = options;
+    const counts = { steps, accumulate, "evaluate.every": evaluate?.every ?? 1, "checkpoint.every": checkpoint?.every ?? 1 };
+    for (const [name, count] of Object.entries(counts))
+      if (!(Number.isSafeInteger(count) && count >= 1))
+        throw new TensorError(`Trainer: ${name} must be a whole number from 1, got ${count}.`);
     this.#options = options;
-  }
-
-  get #state(): RunState {
-    const { run, step } = this.#options;
-    return { ...run, generators: { step: step.generator, ...run.generators } };
   }
 
   /** Steps done so far. */
@@ -88,19 +114,31 @@ export class Trainer<T, B extends StepArgument, S> {
     return this.#step;
   }
 
-  /** Goes on from the newest checkpoint in the directory. False where there is none. */
+  /** Targets seen so far, `tokensPerBatch` a batch. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  /** Goes on from the newest checkpoint in the directory that is whole. False where there is none; an error changes nothing. */
   async resume(): Promise<boolean> {
     const { checkpoint, batches } = this.#options;
-    if (!checkpoint) throw new TensorError("Trainer.resume: the trainer has no checkpoint directory.");
-    const opened = await openRun(checkpoint.directory);
+    if (!checkpoint)
+      throw new TensorError("Trainer.resume: the trainer has no checkpoint directory. Pass checkpoint: { directory, every }.");
+    const opened = await openTraining(checkpoint.directory, checkpoint.files ? { files: checkpoint.files } : {});
     if (!opened) return false;
     try {
-      const { trainer } = opened.json as unknown as { trainer: TrainerState };
-      await restoreRun(opened, this.#state);
+      const { trainer } = opened.json as unknown as { readonly trainer?: TrainerState };
+      if (!trainer) throw new TensorError(`${opened.path}: was not written by a Trainer; it has weights, but no place in the data.`);
+      const before = batches.state();
       batches.resume(trainer.batches as S);
+      await restoreRun(opened, this.#run).catch((error: unknown) => {
+        batches.resume(before);
+        throw error;
+      });
       this.#step = opened.step;
       this.#tokens = trainer.tokens;
-      this.#bestLoss = trainer.bestLoss ?? undefined;
+      this.#skipped = trainer.skipped;
+      this.#evaluation = trainer.evaluation ?? undefined;
       this.#saved = { step: opened.step, path: opened.path };
       return true;
     } finally {
@@ -108,76 +146,114 @@ export class Trainer<T, B extends StepArgument, S> {
     }
   }
 
+  /** Trains until all steps are done or the signal comes, and saves. What is written by then stays, whatever happens. */
   async train(): Promise<TrainResult> {
-    const { steps, evaluate, checkpoint, signal, progress } = this.#options;
+    const { steps, signal, progress, checkpoint } = this.#options;
     const losses: { step: number; loss: number }[] = [];
-    let valLoss: number | undefined;
+    const turn = turns();
     try {
-      while (this.#step < steps && !signal?.aborted) {
-        const record = await this.#one();
-        losses.push({ step: record.step, loss: record.loss });
-        const done = this.#step === steps;
-        if (evaluate && (this.#step % evaluate.every === 0 || done)) valLoss = await this.#evaluate();
-        if (checkpoint && (this.#step % checkpoint.every === 0 || done)) await this.save(valLoss);
+      for (;;) {
+        if (this.#evaluationDue && !signal?.aborted) await this.#evaluate();
+        if (checkpoint && this.#step > 0 && this.#step % checkpoint.every === 0) await this.save();
+        if (this.#step >= steps || signal?.aborted) break;
+        const { step, loss } = await this.#one();
+        losses.push({ step, loss });
+        await turn();
       }
-      const interrupted = signal?.aborted === true && this.#step < steps;
-      if (interrupted && checkpoint) await this.save(valLoss);
-      return { step: this.#step, interrupted, losses, valLoss, checkpoint: this.#saved?.path };
+      await this.save();
+      const interrupted = signal?.aborted === true && (this.#step < steps || this.#evaluationDue);
+      return { step: this.#step, interrupted, losses, evaluation: this.#evaluation, checkpoint: this.#saved?.path };
     } finally {
       progress?.end();
     }
   }
 
-  /** Writes a checkpoint now, unless this step has one. */
-  async save(score?: number): Promise<string | undefined> {
+  /** Writes a checkpoint now, unless this step has one; its path. Undefined without a directory. */
+  async save(): Promise<string | undefined> {
     const { checkpoint, batches, description = {} } = this.#options;
     if (!checkpoint) return undefined;
     if (this.#saved?.step === this.#step) return this.#saved.path;
-    const trainer = { batches: batches.state() as Json, tokens: this.#tokens, bestLoss: this.#bestLoss ?? null, description };
-    const path = await saveRun(checkpoint.directory, this.#state, this.#step, { trainer }, { keep: checkpoint.keep ?? 2, score });
+    const { directory, keep = 2, files } = checkpoint;
+    const evaluation = this.#evaluation && Number.isFinite(this.#evaluation.valLoss) ? this.#evaluation : null;
+    const trainer = {
+      batches: batches.state() as Json,
+      tokens: this.#tokens,
+      skipped: this.#skipped,
+      evaluation: evaluation as Json,
+      description,
+    };
+    // A loss of another step says nothing about these weights.
+    const score = evaluation?.step === this.#step ? evaluation.valLoss : undefined;
+    const path = await saveRun(directory, this.#run, this.#step, { trainer }, { keep, score, ...(files && { files }) });
     this.#saved = { step: this.#step, path };
     return path;
   }
 
+  get #run(): RunState {
+    const { run, step } = this.#options;
+    return { ...run, generators: { step: step.generator, ...run.generators } };
+  }
+
+  /** After every so many steps and after the last; not twice for one step, in a resumed run neither. */
+  get #evaluationDue(): boolean {
+    const { evaluate, steps } = this.#options;
+    if (!evaluate || this.#step === 0 || this.#evaluation?.step === this.#step) return false;
+    return this.#step % evaluate.every === 0 || this.#step === steps;
+  }
+
   async #one(): Promise<StepRecord> {
-    const { step, schedule, accumulate = 1, tokensPerBatch, batches, metrics, progress, onStep } = this.#options;
+    const { step, schedule, accumulate = 1, tokensPerBatch, batches, progress, onStep } = this.#options;
     const begin = performance.now();
     const lr = schedule(this.#step);
     const micro: B[] = [];
     for (let i = 0; i < accumulate; i++) micro.push(this.#options.arguments((await batches.next()).value));
     const readings = step(micro, { lr });
     // Reads begin together, before the next call takes the memory back.
-    const [loss, gradNorm, skipped] = await Promise.all([readings.loss.item(), readings.gradNorm.item(), readings.skipped.item()]);
+    const [loss, gradNorm, left] = await Promise.all([readings.loss.item(), readings.gradNorm.item(), readings.skipped.item()]);
     for (const reading of Object.values(readings)) reading.dispose();
-    this.#step++;
     const tokens = accumulate * tokensPerBatch;
+    this.#step++;
     this.#tokens += tokens;
-    this.#guard(loss, skipped);
-    const record = { step: this.#step, loss, lr, gradNorm, tokensPerSecond: tokens / ((performance.now() - begin) / 1000) };
-    metrics?.write({ ...record });
-    progress?.update(record);
-    onStep?.(record);
+    this.#skipped = left === 0 ? 0 : this.#skipped + 1;
+    const tokensPerSecond = tokens / ((performance.now() - begin) / 1000);
+    const record: StepRecord = { step: this.#step, loss, lr, gradNorm, skipped: left !== 0, tokensPerSecond };
+    await this.#report({ ...record }, () => {
+      progress?.update(record);
+      onStep?.(record);
+    });
+    this.#guard(loss);
     return record;
   }
 
   /** A run whose gradients stay infinite or NaN has come apart: it stops with a word instead of going on. */
-  #guard(loss: number, skipped: number): void {
+  #guard(loss: number): void {
     const { maxSkipped = 10 } = this.#options;
-    this.#skipped = skipped === 0 ? 0 : this.#skipped + 1;
-    if (this.#skipped >= maxSkipped)
-      throw new TensorError(
-        `Trainer: the gradient was not finite for ${this.#skipped} steps in a row, at step ${this.#step} (loss ${loss}); nothing was updated in them. Lower the learning rate, or resume from ${this.#saved?.path ?? "the start"}.`,
-      );
+    if (this.#skipped < maxSkipped) return;
+    throw new TensorError(
+      `Trainer: loss or gradient was not finite in ${this.#skipped} steps in a row, the last of them step ${this.#step} (loss ${loss}); none of them updated anything. Lower the learning rate or look at the data, and go on from ${this.#saved?.path ?? "the start"}.`,
+    );
   }
 
-  async #evaluate(): Promise<number> {
-    const { evaluate, metrics, progress, onEvaluation } = this.#options;
-    const valLoss = await evaluate!.run();
-    this.#bestLoss = Math.min(this.#bestLoss ?? Number.POSITIVE_INFINITY, valLoss);
+  async #evaluate(): Promise<void> {
+    const { evaluate, progress, onEvaluation, signal } = this.#options;
+    const valLoss = await evaluate!.run(signal);
+    if (valLoss === undefined) return;
     const record = { step: this.#step, valLoss };
-    metrics?.write(record);
-    progress?.log(`step ${this.#step}: validation loss ${valLoss.toFixed(4)}`);
-    onEvaluation?.(record);
-    return valLoss;
+    this.#evaluation = record;
+    await this.#report(record, () => {
+      progress?.log(`step ${this.#step}: validation loss ${valLoss.toFixed(4)}`);
+      onEvaluation?.(record);
+    });
+  }
+
+  /** Tells all who listen. One that fails ends the run, but the run itself is sound: what it has done is saved, if that can be. */
+  async #report(record: { readonly step: number; readonly [name: string]: number | boolean }, others: () => void): Promise<void> {
+    try {
+      this.#options.metrics?.write(record);
+      others();
+    } catch (error) {
+      await this.save().catch(() => undefined);
+      throw error;
+    }
   }
 }

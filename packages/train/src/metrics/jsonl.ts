@@ -1,5 +1,5 @@
 import { openAppend } from "#append-file";
-import type { MetricsRecord, MetricsSink } from "./metrics.ts";
+import type { MetricsSink } from "./metrics.ts";
 
 export interface JsonlOptions {
   /** Go on with the file of a run that is resumed after this many steps: lines of later steps are taken away. */
@@ -28,7 +28,7 @@ export function jsonlMetrics(path: string, { resumeStep, overwrite = false }: Js
 }
 
 /** A record as JSON on one line, no number lost. */
-export function jsonLine(record: MetricsRecord): string {
+export function jsonLine(record: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(record, (_, value) => (typeof value === "number" && !Number.isFinite(value) ? String(value) : value));
 }
 
