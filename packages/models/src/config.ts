@@ -15,6 +15,7 @@ const kindOf = (value: unknown): Kind | "other" => {
 export class ConfigReader {
   readonly #config: PublishedConfig;
   readonly #family: string;
+  readonly #asked = new Set<string>();
 
   constructor(config: unknown, family: string) {
     if (kindOf(config) !== "object") throw new TensorError(`${family}: config.json must hold an object, got ${kindOf(config)}.`);
@@ -23,11 +24,15 @@ export class ConfigReader {
   }
 
   number(key: string, fallback: number): number {
-    return this.#read(key, "number", fallback) as number;
+    return this.#value(key, "number", fallback) as number;
   }
   /** A number where null means absent. */
   optional(key: string): number | undefined {
-    return this.#config[key] == null ? undefined : (this.#read(key, "number", 0) as number);
+    return this.#config[key] == null ? this.#absent(key) : (this.#value(key, "number", 0) as number);
+  }
+  /** A size where null means absent. */
+  optionalSize(key: string): number | undefined {
+    return this.#config[key] == null ? this.#absent(key) : this.size(key, 1);
   }
   /** A positive whole number: a size. */
   size(key: string, fallback: number): number {
@@ -37,20 +42,21 @@ export class ConfigReader {
     return value;
   }
   boolean(key: string, fallback: boolean): boolean {
-    return this.#read(key, "boolean", fallback) as boolean;
+    return this.#value(key, "boolean", fallback) as boolean;
   }
   string(key: string, fallback: string): string {
-    return this.#read(key, "string", fallback) as string;
+    return this.#value(key, "string", fallback) as string;
   }
   record(key: string): PublishedConfig | undefined {
-    return this.#config[key] == null ? undefined : (this.#read(key, "object", {}) as PublishedConfig);
+    return this.#config[key] == null ? this.#absent(key) : (this.#value(key, "object", {}) as PublishedConfig);
   }
   list(key: string): readonly unknown[] | undefined {
-    return this.#config[key] == null ? undefined : (this.#read(key, "array", []) as readonly unknown[]);
+    return this.#config[key] == null ? this.#absent(key) : (this.#value(key, "array", []) as readonly unknown[]);
   }
 
   /** Refuses a setting that changes what is computed and is not built. */
   refuse(key: string, unless: (value: unknown) => boolean, what: string): void {
+    this.#asked.add(key);
     const value = this.#config[key];
     if (value != null && !unless(value))
       throw new TensorError(`${this.#family}: config.json has ${key}: ${JSON.stringify(value)}; ${what} is not supported.`);
@@ -58,13 +64,31 @@ export class ConfigReader {
 
   activation(key: string, fallback: string): Activation {
     const name = this.string(key, fallback);
-    const known = activationNames[name];
+    const known = Object.hasOwn(activationNames, name) ? activationNames[name] : undefined;
     if (!known)
       throw new TensorError(`${this.#family}: ${key} in config.json is "${name}"; known are ${Object.keys(activationNames).join(", ")}.`);
     return known;
   }
 
-  #read(key: string, kind: Kind, fallback: unknown): unknown {
+  /**
+   * Refuses a key that nobody read and that is almost one that was read and is missing: a slip of the pen, whose setting would silently be the default. Other
+   * keys that are not read (there are dozens, of trainers and tokenizers) are let be. Call it last.
+   */
+  expectNoSlips(): void {
+    const missing = [...this.#asked].filter((key) => this.#config[key] === undefined);
+    for (const key of Object.keys(this.#config)) {
+      if (this.#asked.has(key)) continue;
+      const meant = missing.find((wanted) => spelling(wanted) === spelling(key) || isOneEditAway(wanted, key));
+      if (meant !== undefined) throw new TensorError(`${this.#family}: config.json has ${key}, which is unknown. Is it ${meant}?`);
+    }
+  }
+
+  #absent(key: string): undefined {
+    this.#asked.add(key);
+  }
+
+  #value(key: string, kind: Kind, fallback: unknown): unknown {
+    this.#asked.add(key);
     const value = unwrap(this.#config[key]);
     if (value == null) return fallback;
     if (kindOf(value) !== kind)
@@ -76,6 +100,18 @@ export class ConfigReader {
 /** Numbers that JSON cannot hold arrive as { "__float__": "Infinity" }. */
 function unwrap(value: unknown): unknown {
   return kindOf(value) === "object" && "__float__" in (value as object) ? Number((value as { __float__: string }).__float__) : value;
+}
+
+const spelling = (key: string): string => key.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+
+/** Whether one letter added, left out or exchanged, or two neighbours swapped, make one word the other. */
+function isOneEditAway(a: string, b: string): boolean {
+  if (Math.abs(a.length - b.length) > 1 || Math.min(a.length, b.length) < 5) return false;
+  const start = [...a].findIndex((letter, i) => letter !== b[i]);
+  const from = start === -1 ? Math.min(a.length, b.length) : start;
+  const [restA, restB] = [a.slice(from), b.slice(from)];
+  const swapped = `${restA[1]}${restA[0]}${restA.slice(2)}`;
+  return restA.slice(1) === restB.slice(1) || restA.slice(1) === restB || restA === restB.slice(1) || swapped === restB;
 }
 
 const activationNames: Readonly<Record<string, Activation>> = {

@@ -17,7 +17,7 @@ export interface Pretrained {
 export async function fromPretrained(directory: string): Promise<Pretrained> {
   const config = await readJson(`${directory}/config.json`);
   const type = config.model_type;
-  const family = typeof type === "string" ? families[type] : undefined;
+  const family = typeof type === "string" && Object.hasOwn(families, type) ? families[type] : undefined;
   if (!family)
     throw new TensorError(
       `${directory}: model_type in config.json is ${JSON.stringify(type)}; known are ${Object.keys(families).join(", ")}.`,

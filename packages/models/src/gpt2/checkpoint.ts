@@ -34,16 +34,18 @@ export function gpt2Config(json: unknown): GPT2Config {
   const scaled = config.boolean("scale_attn_weights", true);
   const byLayer = config.boolean("scale_attn_by_inverse_layer_idx", false);
   const base = scaled ? 1 / Math.sqrt(dim / numHeads) : 1;
-  return {
+  const made: GPT2Config = {
     vocabSize: config.size("vocab_size", 50257),
     maxLength: config.size("n_positions", 1024),
     dim,
     numHeads,
     numLayers: config.size("n_layer", 12),
-    hiddenDim: config.optional("n_inner") ?? 4 * dim,
+    hiddenDim: config.optionalSize("n_inner") ?? 4 * dim,
     eps: config.number("layer_norm_epsilon", 1e-5),
     activation: config.activation("activation_function", "gelu_new"),
     tied: config.boolean("tie_word_embeddings", true),
     scale: (layer) => (byLayer ? base / (layer + 1) : base),
   };
+  config.expectNoSlips();
+  return made;
 }

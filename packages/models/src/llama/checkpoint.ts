@@ -45,21 +45,21 @@ const families: Readonly<Record<string, Defaults>> = {
 export function llamaConfig(json: unknown): LlamaConfig {
   const config = new ConfigReader(json, "Llama");
   const family = config.string("model_type", "llama");
-  const defaults = families[family];
+  const defaults = Object.hasOwn(families, family) ? families[family] : undefined;
   if (!defaults) throw new TensorError(`Llama: model_type in config.json is "${family}"; known are ${Object.keys(families).join(", ")}.`);
   refuseWindows(config, family);
   const dim = config.size("hidden_size", 4096);
   const numHeads = config.size("num_attention_heads", 32);
-  const headDim = config.optional("head_dim") ?? defaults.headDim ?? dim / numHeads;
+  const headDim = config.optionalSize("head_dim") ?? defaults.headDim ?? dim / numHeads;
   const maxLength = config.size("max_position_embeddings", defaults.maxLength);
   const attentionBias = family === "qwen2" || config.boolean("attention_bias", false);
   const rope = ropeOf(config, maxLength);
-  return {
+  const made: LlamaConfig = {
     vocabSize: config.size("vocab_size", defaults.vocabSize),
     maxLength,
     dim,
     numHeads,
-    numKvHeads: config.optional("num_key_value_heads") ?? defaults.numKvHeads ?? numHeads,
+    numKvHeads: config.optionalSize("num_key_value_heads") ?? defaults.numKvHeads ?? numHeads,
     headDim,
     numLayers: config.size("num_hidden_layers", 32),
     hiddenDim: config.size("intermediate_size", defaults.hiddenDim),
@@ -73,6 +73,8 @@ export function llamaConfig(json: unknown): LlamaConfig {
     queryKeyNorm: family === "qwen3",
     tied: config.boolean("tie_word_embeddings", false),
   };
+  config.expectNoSlips();
+  return made;
 }
 
 /** Sliding windows change what is computed; they are refused where the file would use one. */

@@ -1,0 +1,140 @@
+import { describe, expect, test } from "vitest";
+import { gpt2Config, llamaConfig } from "../src/index.ts";
+
+describe("gpt2", () => {
+  test("an empty configuration is GPT-2 small", () => {
+    const { scale, ...config } = gpt2Config({});
+    expect(config).toEqual({
+      vocabSize: 50257,
+      maxLength: 1024,
+      dim: 768,
+      numHeads: 12,
+      numLayers: 12,
+      hiddenDim: 3072,
+      eps: 1e-5,
+      activation: "geluTanh",
+      tied: true,
+    });
+    expect([scale!(0), scale!(5)]).toEqual([1 / 8, 1 / 8]);
+  });
+
+  test("scales of scores: none, by layer, both", () => {
+    const sizes = { n_embd: 64, n_head: 4 };
+    expect(gpt2Config({ ...sizes, scale_attn_weights: false }).scale!(3)).toBe(1);
+    expect(gpt2Config({ ...sizes, scale_attn_by_inverse_layer_idx: true }).scale!(3)).toBe(1 / 16);
+    expect(gpt2Config({ ...sizes, scale_attn_by_inverse_layer_idx: true, scale_attn_weights: false }).scale!(1)).toBe(1 / 2);
+  });
+
+  test("null is the default, and keys of trainers and tokenizers are let be", () => {
+    const config = gpt2Config({ n_inner: null, n_embd: 8, n_head: 2, attn_pdrop: 0.1, task_specific_params: {}, use_cache: true });
+    expect(config.hiddenDim).toBe(32);
+  });
+
+  test.each([
+    [{ n_embd: "768" }, 'GPT-2: n_embd in config.json must be a number, got "768"'],
+    [{ n_layer: 0 }, "n_layer in config.json must be a positive whole number, got 0"],
+    [{ n_inner: -4 }, "n_inner in config.json must be a positive whole number, got -4"],
+    [{ n_head: 2.5 }, "n_head in config.json must be a positive whole number, got 2.5"],
+    [{ activation_function: "swagger" }, 'activation_function in config.json is "swagger"; known are gelu, gelu_new'],
+    [{ activation_function: "constructor" }, 'activation_function in config.json is "constructor"'],
+    [{ tie_word_embeddings: 1 }, "tie_word_embeddings in config.json must be a boolean, got 1"],
+    [{ add_cross_attention: true }, "config.json has add_cross_attention: true; cross-attention in GPT-2 is not supported"],
+    [{ n_heads: 12 }, "config.json has n_heads, which is unknown. Is it n_head?"],
+    [{ layer_norm_epsilom: 1e-6 }, "Is it layer_norm_epsilon?"],
+    [{ nEmbd: 768 }, "config.json has nEmbd, which is unknown. Is it n_embd?"],
+    [[], "config.json must hold an object, got array"],
+    [null, "config.json must hold an object"],
+  ])("%j is refused", (json, message) => {
+    expect(() => gpt2Config(json)).toThrow(message);
+  });
+});
+
+describe("llama", () => {
+  test("an empty configuration is transformers' default Llama", () => {
+    expect(llamaConfig({})).toEqual({
+      vocabSize: 32000,
+      maxLength: 2048,
+      dim: 4096,
+      numHeads: 32,
+      numKvHeads: 32,
+      headDim: 128,
+      numLayers: 32,
+      hiddenDim: 11008,
+      eps: 1e-6,
+      activation: "silu",
+      ropeBase: 10_000,
+      ropeScaling: { type: "default" },
+      attentionBias: false,
+      outputBias: false,
+      mlpBias: false,
+      queryKeyNorm: false,
+      tied: false,
+    });
+  });
+
+  test("each family has its own defaults and biases", () => {
+    expect(llamaConfig({ model_type: "mistral", sliding_window: null })).toMatchObject({
+      numKvHeads: 8,
+      hiddenDim: 14336,
+      maxLength: 131072,
+    });
+    expect(llamaConfig({ model_type: "qwen2" })).toMatchObject({ attentionBias: true, outputBias: false, queryKeyNorm: false });
+    expect(llamaConfig({ model_type: "qwen3", hidden_size: 1024 })).toMatchObject({
+      headDim: 128,
+      queryKeyNorm: true,
+      attentionBias: false,
+    });
+    expect(llamaConfig({ attention_bias: true, mlp_bias: true })).toMatchObject({ attentionBias: true, outputBias: true, mlpBias: true });
+    expect(llamaConfig({ model_type: "mistral", mlp_bias: true, sliding_window: null })).toMatchObject({ mlpBias: false });
+  });
+
+  test("rotation: keys of version 5 before those of version 4, `type` as well as `rope_type`", () => {
+    const linear = { type: "linear", factor: 4 };
+    expect(llamaConfig({ rope_parameters: { rope_type: "linear", factor: 4, rope_theta: 500 }, rope_theta: 7 })).toMatchObject({
+      ropeBase: 500,
+      ropeScaling: linear,
+    });
+    expect(llamaConfig({ rope_scaling: { type: "linear", factor: 4 }, rope_theta: 7 })).toMatchObject({ ropeBase: 7, ropeScaling: linear });
+    expect(llamaConfig({ rope_scaling: null, rope_theta: 7 })).toMatchObject({ ropeBase: 7, ropeScaling: { type: "default" } });
+    expect(llamaConfig({ rope_parameters: { rope_type: "dynamic", factor: 2 }, max_position_embeddings: 64 }).ropeScaling).toEqual({
+      type: "dynamic",
+      factor: 2,
+      originalMaxLength: 64,
+    });
+    const llama3 = { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 32 };
+    expect(llamaConfig({ rope_scaling: llama3 }).ropeScaling).toEqual({
+      type: "llama3",
+      factor: 8,
+      lowFactor: 1,
+      highFactor: 4,
+      originalMaxLength: 32,
+    });
+    expect(llamaConfig({ rope_scaling: { rope_type: "yarn", factor: 2 } }).ropeScaling).toMatchObject({
+      betaFast: 32,
+      betaSlow: 1,
+      truncate: true,
+    });
+  });
+
+  test.each([
+    [{ model_type: "gemma" }, 'model_type in config.json is "gemma"; known are llama, mistral, qwen2, qwen3'],
+    [{ model_type: "toString" }, 'model_type in config.json is "toString"'],
+    [{ model_type: "mistral", sliding_window: 4096 }, "config.json has sliding_window: 4096; sliding-window attention is not supported"],
+    [{ layer_types: ["full_attention", "sliding_attention"] }, "sliding-window attention is not supported"],
+    [{ model_type: "qwen3", use_sliding_window: true, sliding_window: 8 }, "sliding-window attention is not supported"],
+    [{ rope_scaling: { rope_type: "longrope", factor: 2 } }, 'rope type "longrope" in config.json is not supported; known are default'],
+    [{ rope_scaling: { rope_type: "linear" } }, 'rope scaling "linear" in config.json needs a factor'],
+    [{ rope_parameters: "linear" }, 'rope_parameters in config.json must be a object, got "linear"'],
+    [{ num_key_value_heads: 0 }, "num_key_value_heads in config.json must be a positive whole number, got 0"],
+    [{ head_dim: 2.5 }, "head_dim in config.json must be a positive whole number, got 2.5"],
+    [{ hidden_sise: 64 }, "config.json has hidden_sise, which is unknown. Is it hidden_size?"],
+    [{ numKeyValueHeads: 2 }, "config.json has numKeyValueHeads, which is unknown. Is it num_key_value_heads?"],
+  ])("%j is refused", (json, message) => {
+    expect(() => llamaConfig(json)).toThrow(message);
+  });
+
+  test("a window that is not used does not matter", () => {
+    expect(() => llamaConfig({ model_type: "qwen2", use_sliding_window: false, sliding_window: 4096 })).not.toThrow();
+    expect(() => llamaConfig({ model_type: "qwen3", layer_types: ["full_attention"], sliding_window: 4096 })).not.toThrow();
+  });
+});
