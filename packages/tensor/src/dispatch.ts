@@ -28,17 +28,26 @@ export function apply(
   for (const spec of Object.values(specs).flat()) device.requireDType((spec as Spec).dtype, contract.name);
   const listed = flatten(inputs);
   const tracked = tracking(listed);
-  if (!tracked) return visible(contract, make(device, contract, inputs, attrs, specs, new Set()));
+  if (!tracked) return handOver(contract, make(device, contract, inputs, attrs, specs, new Set()));
   const served = contract.view !== undefined || device.select(contract, inputs, attrs, specs).kernel !== undefined;
   // Without a gradient of its own, and no kernel either, the reference's operations are recorded one by one.
-  if (!contract.grad && !served) return visible(contract, make(device, contract, inputs, attrs, specs, new Set()));
+  if (!contract.grad && !served) return handOver(contract, make(device, contract, inputs, attrs, specs, new Set()));
   const wanted = new Set(savedNames(contract, attrs).filter((name) => contract.outputs[name]?.output === "aux"));
-  const outputs = distinct(
-    within({ tapes: [] }, () => make(device, contract, inputs, attrs, specs, wanted)),
-    listed,
-  );
+  const made = within({ tapes: [] }, () => make(device, contract, inputs, attrs, specs, wanted));
+  const outputs = distinct(made, listed);
   record(contract.grad ? contractNode(contract, inputs, attrs, outputs) : vjpThroughReference(contract, inputs, attrs, outputs));
-  return visible(contract, outputs);
+  return handOver(contract, outputs, made);
+}
+
+/** Handles on the visible outputs; what making them held is let go. */
+function handOver(contract: Contract, outputs: Made, held = outputs): unknown {
+  const handles = visible(contract, outputs);
+  release(held);
+  return handles;
+}
+
+function release(outputs: Made): void {
+  for (const value of Object.values(outputs).flat()) (value as Value).release();
 }
 
 /** The outputs as values of their own: gradients arrive by value, so one that stood for two outputs, or for an input as well, would receive them twice. */
@@ -54,7 +63,7 @@ function distinct(outputs: Made, inputs: readonly Value[]): Made {
   return Object.fromEntries(Object.entries(outputs).map(([name, made]) => [name, isList(made) ? made.map(own) : own(made)]));
 }
 
-/** Computes the outputs: as a view, by a kernel, or through the reference. */
+/** Computes the outputs: as a view, by a kernel, or through the reference. Each is held once, until handles or a tape hold it. */
 function make(
   device: Device,
   contract: Contract,
@@ -63,18 +72,23 @@ function make(
   specs: Readonly<Record<string, Spec | readonly Spec[]>>,
   wanted: ReadonlySet<string>,
 ): Made {
-  if (contract.view) return viewOf(contract, inputs, attrs, specs);
+  if (contract.view) return hold(viewOf(contract, inputs, attrs, specs));
   const serve = contract.pointwise ? undefined : device.select(contract, inputs, attrs, specs).kernel;
   if (!serve && contract.reference && (contract.pointwise || !device.strict)) return runReference(device, contract, inputs, attrs, wanted);
   const made = Object.fromEntries(Object.entries(specs).filter(([name]) => contract.outputs[name]!.output !== "aux" || wanted.has(name)));
   const placed = launch(device, contract, inputs, attrs, made, wanted);
-  const value = (spec: Spec, placement: Placement) => new Value(device, spec.shape, spec.dtype, { placement });
+  const value = (spec: Spec, placement: Placement) => new Value(device, spec.shape, spec.dtype, { placement }).retain();
   return Object.fromEntries(
     Object.entries(made).map(([name, spec]) => {
       const at = placed[name]!;
       return [name, isList(spec) ? spec.map((one, i) => value(one, (at as readonly Placement[])[i]!)) : value(spec, at as Placement)];
     }),
   );
+}
+
+function hold(outputs: Readonly<Record<string, Value>>): Made {
+  for (const value of Object.values(outputs)) value.retain();
+  return outputs;
 }
 
 function runReference(
@@ -85,20 +99,16 @@ function runReference(
   wanted: ReadonlySet<string>,
 ): Made {
   if (!contract.pointwise) device.figures.references.set(contract.name, (device.figures.references.get(contract.name) ?? 0) + 1);
-  const results = scope(() => {
+  // Its handles end with the scope; the values live on, held.
+  return scope(() => {
     const all = contract.reference!(
       mapInputs(inputs, (value) => new Tensor(value)),
       attrs,
     );
-    return Object.fromEntries(Object.entries(all).filter(([name]) => contract.outputs[name]?.output !== "aux" || wanted.has(name)));
+    const made = Object.entries(all).filter(([name]) => contract.outputs[name]?.output !== "aux" || wanted.has(name));
+    const held = (tensor: Tensor) => tensor.inner.retain();
+    return Object.fromEntries(made.map(([name, result]) => [name, isList(result) ? result.map(held) : held(result as Tensor)]));
   });
-  // The handles of the reference's results are the caller's business no longer; the values live on in the new ones.
-  return Object.fromEntries(
-    Object.entries(results).map(([name, result]) => [
-      name,
-      isList(result) ? result.map((tensor) => tensor.inner) : (result as Tensor).inner,
-    ]),
-  );
 }
 
 function visible(contract: Contract, outputs: Made): unknown {
@@ -182,6 +192,7 @@ export function everyOutput(
     name,
     isList(made) ? made.map((value) => new Tensor(value)) : new Tensor(made),
   ]);
+  release(outputs);
   return Object.fromEntries(handles);
 }
 

@@ -33,6 +33,15 @@ const same = defineOp({
   grad: ({ upstream }) => ({ x: upstream.y }),
 });
 
+/** Copies on the way, so that its reference makes handles of its own. */
+const centered = defineOp({
+  name: "test/centered",
+  inputs: { x: one() },
+  outputs: { y: out() },
+  infer: ({ x }) => ({ y: x }),
+  reference: ({ x }) => ({ y: x.sub(x.mean()).copy() }),
+});
+
 test.each([
   ["two outputs that are one tensor", twice, 2],
   ["an output that is the input", same, 1],
@@ -46,4 +55,18 @@ test.each([
     gradient.dispose();
     expect(device.memory().buffers).toBe(before);
   });
+});
+
+test("outside any scope a composite leaves nothing behind but its results", () => {
+  const device = reference();
+  const x = tensor([1, 2, 3], { device });
+  const before = device.memory().buffers;
+  const y = centered({ x });
+  expect(device.memory().buffers).toBe(before + 1);
+  y.dispose();
+  expect(device.memory().buffers).toBe(before);
+  const gradients = valueAndGrad(() => centered({ x }).square().sum(), x);
+  gradients.value.dispose();
+  gradients.gradients.dispose();
+  expect(device.memory().buffers).toBe(before);
 });
