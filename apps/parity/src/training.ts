@@ -1,6 +1,6 @@
 import type { Pretrained } from "@x/models";
 import { adamW } from "@x/optim";
-import type { Device, HostTensor, Tensor } from "@x/tensor";
+import type { Device, Tensor } from "@x/tensor";
 import type { ParityDirectory } from "@x/testing";
 import { trainStep } from "@x/train";
 import { causalLoss, publishedValues } from "./forward.ts";
@@ -32,7 +32,7 @@ export async function runTraining(parity: ParityDirectory, { model, family }: Pr
   const { betas, eps, weight_decay: weightDecay, clip_norm: clipNorm, lr, steps } = settings;
   const optimizer = adamW({ betas, eps, weightDecay }).init(model.namedParameters());
   const loss = (tokens: Tensor) => causalLoss(model.forward(tokens), tokens);
-  const step = trainStep<HostTensor>({ optimizer, loss, clipNorm, device });
+  const step = trainStep({ optimizer, loss, clipNorm, device });
   const shape = batches.shape.slice(1);
   const size = shape[0]! * shape[1]!;
   const [losses, norms] = [new Float32Array(steps), new Float32Array(steps)];
