@@ -1,24 +1,34 @@
 /* Products of up to four rows with a matrix, at the speed the matrix is read. */
 #include "vmath.h"
 
-/* Columns side by side (wCol = 1): the terms are added to sixteen columns at a time. */
+/* Columns side by side (wCol = 1): the sums stay in the cache, and four rows of w at a time are read along and added. */
 INLINE void by_rows(const gemv_args *a, f32 *out, const f32 *x, i32 column, i32 columns) {
-  i32 c = 0;
-  for (; c + 16 <= columns; c += 16) {
-    vf s0 = vf_set(0.0f), s1 = s0, s2 = s0, s3 = s0;
-    const f32 *w = a->w + column + c;
-    for (i32 i = 0; i < a->k; i++, w += a->wRow) {
-      vf v = vf_set(x[i]);
-      s0 = vf_fma(v, vf_load(w), s0), s1 = vf_fma(v, vf_load(w + 4), s1);
-      s2 = vf_fma(v, vf_load(w + 8), s2), s3 = vf_fma(v, vf_load(w + 12), s3);
+  for (i32 c = 0; c < columns; c += 4) vf_put(out + c, vf_set(0.0f), columns - c);
+  i32 i = 0;
+  for (; i + 4 <= a->k; i += 4) {
+    const f32 *w0 = a->w + i * a->wRow + column, *w1 = w0 + a->wRow, *w2 = w1 + a->wRow, *w3 = w2 + a->wRow;
+    vf x0 = vf_set(x[i]), x1 = vf_set(x[i + 1]), x2 = vf_set(x[i + 2]), x3 = vf_set(x[i + 3]);
+    i32 c = 0;
+    for (; c + 8 <= columns; c += 8) {
+      vf s = vf_load(out + c), t = vf_load(out + c + 4);
+      s = vf_fma(x0, vf_load(w0 + c), s), t = vf_fma(x0, vf_load(w0 + c + 4), t);
+      s = vf_fma(x1, vf_load(w1 + c), s), t = vf_fma(x1, vf_load(w1 + c + 4), t);
+      s = vf_fma(x2, vf_load(w2 + c), s), t = vf_fma(x2, vf_load(w2 + c + 4), t);
+      s = vf_fma(x3, vf_load(w3 + c), s), t = vf_fma(x3, vf_load(w3 + c + 4), t);
+      vf_store(out + c, s), vf_store(out + c + 4, t);
     }
-    vf_store(out + c, s0), vf_store(out + c + 4, s1), vf_store(out + c + 8, s2), vf_store(out + c + 12, s3);
+    for (; c < columns; c += 4) {
+      i32 left = columns - c;
+      vf s = vf_fma(x0, vf_get(w0 + c, left, 0.0f), vf_get(out + c, left, 0.0f));
+      s = vf_fma(x2, vf_get(w2 + c, left, 0.0f), vf_fma(x1, vf_get(w1 + c, left, 0.0f), s));
+      vf_put(out + c, vf_fma(x3, vf_get(w3 + c, left, 0.0f), s), left);
+    }
   }
-  for (; c < columns; c += 4) {
-    vf sum = vf_set(0.0f);
-    for (i32 i = 0; i < a->k; i++) sum = vf_fma(vf_set(x[i]), vf_get(a->w + i * a->wRow + column + c, columns - c, 0.0f), sum);
-    vf_put(out + c, sum, columns - c);
-  }
+  for (; i < a->k; i++)
+    for (i32 c = 0; c < columns; c += 4) {
+      vf w = vf_get(a->w + i * a->wRow + column + c, columns - c, 0.0f);
+      vf_put(out + c, vf_fma(vf_set(x[i]), w, vf_get(out + c, columns - c, 0.0f)), columns - c);
+    }
 }
 
 /* Terms side by side (wRow = 1): four columns at a time. */

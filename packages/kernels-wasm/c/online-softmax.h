@@ -18,7 +18,7 @@ INLINE void absorb(running *s, f32 *t, i32 keys, i32 columns, i32 dim) {
   f32 factor[TILE];
   for (i32 c = 0; c < columns; c += 4) {
     vf old = vf_load(s->highest + c), top = old, sum = vf_set(0.0f);
-    for (i32 r = 0; r < keys; r++) top = vf_max(top, vf_load(t + r * TILE + c));
+    for (i32 r = 0; r < keys; r++) top = vf_at_least(top, vf_load(t + r * TILE + c));
     vf shift = vf_select(top == vf_set(-INFINITE), vf_set(0.0f), top);
     for (i32 r = 0; r < keys; r++) {
       vf p = v_exp_negative(vf_load(t + r * TILE + c) - shift);

@@ -9,12 +9,13 @@
   for (; i + 8 <= n; i += 8) { step(s0, i, 4) step(s1, i + 4, 4) } \
   for (; i < n; i += 4) step(s0, i, n - i)
 
+/* Passes over NaN: what is computed from the largest meets them again. */
 INLINE f32 row_max(const f32 *x, i32 n) {
   vf s0 = vf_set(-INFINITE), s1 = s0;
-#define STEP(s, at, left) s = vf_max(s, vf_get(x + (at), left, -INFINITE));
+#define STEP(s, at, left) s = vf_at_least(s, vf_get(x + (at), left, -INFINITE));
   OVER_ROW(n, STEP)
 #undef STEP
-  return vf_highest(vf_max(s0, s1));
+  return vf_highest(vf_at_least(s0, s1));
 }
 
 INLINE f32 row_sum(const f32 *x, i32 n) {

@@ -46,6 +46,9 @@ INLINE vf vf_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask &
 #ifdef __wasm__
 INLINE vf vf_min(vf a, vf b) { return __builtin_wasm_min_f32x4(a, b); }
 INLINE vf vf_max(vf a, vf b) { return __builtin_wasm_max_f32x4(a, b); }
+/* One instruction each: where the first is NaN it stays, a NaN in the second is passed over. */
+INLINE vf vf_at_most(vf a, vf limit) { return __builtin_wasm_pmin_f32x4(a, limit); }
+INLINE vf vf_at_least(vf a, vf limit) { return __builtin_wasm_pmax_f32x4(a, limit); }
 INLINE vf vf_abs(vf a) { return __builtin_wasm_abs_f32x4(a); }
 INLINE vf vf_sqrt(vf a) { return __builtin_wasm_sqrt_f32x4(a); }
 INLINE f32 f_sqrt(f32 a) { return __builtin_sqrtf(a); }
@@ -60,6 +63,8 @@ INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
 /* Minimum and maximum pass NaN on. */
 INLINE vf vf_min(vf a, vf b) { return vf_select((a < b) | (a != a), a, b); }
 INLINE vf vf_max(vf a, vf b) { return vf_select((a > b) | (a != a), a, b); }
+INLINE vf vf_at_most(vf a, vf limit) { return vf_select(limit < a, limit, a); }
+INLINE vf vf_at_least(vf a, vf limit) { return vf_select(a < limit, limit, a); }
 INLINE vf vf_abs(vf a) { return (vf)((vi)a & vi_set(0x7fffffff)); }
 INLINE vf vf_sqrt(vf a) { return (vf){__builtin_sqrtf(a[0]), __builtin_sqrtf(a[1]), __builtin_sqrtf(a[2]), __builtin_sqrtf(a[3])}; }
 INLINE f32 f_sqrt(f32 a) { return __builtin_sqrtf(a); }

@@ -22,7 +22,7 @@ INLINE vf v_exp_tail(vf r) {
 
 /* e^x for x <= 0, to 1 ulp; below -87.3 exactly 0; NaN stays. */
 INLINE vf v_exp_negative(vf x) {
-  vf clamped = vf_max(x, vf_set(-87.3f));
+  vf clamped = vf_at_least(x, vf_set(-87.3f));
   vf n = vf_fma(clamped, vf_set(LOG2E), vf_set(MAGIC));
   vf k = n - vf_set(MAGIC);
   vf r = vf_fma(k, vf_set(-LN2_LOW), vf_fma(k, vf_set(-LN2_HIGH), clamped));
@@ -33,7 +33,7 @@ INLINE vf v_exp_negative(vf x) {
 
 /* e^x to 1 ulp over the whole range, denormal results included; overflows to infinity; NaN stays. */
 INLINE vf v_exp(vf x) {
-  vf clamped = vf_min(vf_max(x, vf_set(-104.0f)), vf_set(89.0f));
+  vf clamped = vf_at_most(vf_at_least(x, vf_set(-104.0f)), vf_set(89.0f));
   vf n = vf_fma(clamped, vf_set(LOG2E), vf_set(MAGIC));
   vf k = n - vf_set(MAGIC);
   vf r = vf_fma(k, vf_set(-LN2_LOW), vf_fma(k, vf_set(-LN2_HIGH), clamped));
@@ -103,7 +103,7 @@ INLINE vf v_erf(vf x) {
   near = vf_fma(near, square, vf_set(-3.76125336e-1f));
   near = vf_fma(near, square, vf_set(1.28379166e-1f));
   near = vf_fma(near, x, x);
-  vf t = vf_min(size, vf_set(4.0f)), s = t * t;
+  vf t = vf_at_most(size, vf_set(4.0f)), s = t * t;
   vf far = vf_fma(vf_set(-1.72853470e-5f), t, vf_set(3.83197126e-4f));
   vf u = vf_fma(vf_set(-3.88396438e-3f), t, vf_set(2.42546219e-2f));
   far = vf_fma(far, s, u);
@@ -120,7 +120,7 @@ enum { IDENTITY, RELU, GELU_ERF, GELU_TANH, SILU };
 
 INLINE vf v_activate(i32 activation, vf x) {
   switch (activation) {
-    case RELU: return vf_max(x, vf_set(0.0f));
+    case RELU: return vf_at_least(x, vf_set(0.0f));
     case GELU_ERF: return x * vf_set(0.5f) * (vf_set(1.0f) + v_erf(x * vf_set(0.70710678f)));
     case GELU_TANH: {
       vf inner = x * vf_set(0.79788456f) * vf_fma(x * x, vf_set(0.044715f), vf_set(1.0f));

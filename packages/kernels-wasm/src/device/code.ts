@@ -21,7 +21,7 @@ export class Code {
 
   #program({ program, access, extents }: ProgramLaunch): number {
     // The loader clears the shared flag where memory is not shared.
-    const options = { access, rank: extents.length, shared: true };
+    const options = { access, rank: extents.length, shared: true, fused: this.#runtime.build === "fma" };
     const key = cacheKey(program, options);
     let index = this.#programs.get(key);
     if (index === undefined) {

@@ -17,6 +17,8 @@ export interface Row {
   readonly strides: readonly (number | undefined)[];
   /** What broadcast leaves hold in all lanes, and the four words of keys. */
   readonly held: readonly (readonly number[])[];
+  /** Whether elementary functions round products and sums once. */
+  readonly fused: boolean;
   readonly outputs: readonly number[];
   /** In a tail: the element that lane 1, 2, 3 stands for; lanes beyond the end repeat the last element. */
   readonly tail: readonly [number, number, number];
@@ -39,7 +41,7 @@ const dtypeOf = (row: Row, output: number): StoredType => row.program.outputs[ou
 
 /** `count` vectors of four elements that begin at the row's next element. Four vectors must begin at a multiple of four if they draw. */
 export function vectorBody(row: Row, count: number): Graph {
-  const g = new Graph();
+  const g = new Graph(row.fused);
   const start = (): Value => g.op("i32x4.splat", g.local(row.position, "i32"));
   for (let vector = 0; vector < count; vector++) {
     const first = vector * 4;
@@ -71,7 +73,7 @@ export function vectorBody(row: Row, count: number): Graph {
 
 /** One to four elements, loaded and stored lane by lane: the same instructions as a vector's, so the same bits. */
 export function tailBody(row: Row): Graph {
-  const g = new Graph();
+  const g = new Graph(row.fused);
   const elements = row.tail.map((local) => g.local(local, "i32"));
   const addresses = (pointer: number, step: Value): Value[] => {
     const base = g.local(pointer, "i32");

@@ -13,6 +13,8 @@ export interface CompileOptions {
   readonly rank: number;
   /** Whether the memory is shared between threads. */
   readonly shared: boolean;
+  /** Whether elementary functions may round a multiplication and an addition once (relaxed SIMD); absent: no. */
+  readonly fused?: boolean;
 }
 
 export interface CompiledProgram {
@@ -28,17 +30,17 @@ export interface CompiledProgram {
 const unrolledInstructions = 16;
 
 /** Compiles `program` for one class of accesses. Throws where `unsupported` gives a reason. */
-export function compileProgram(program: Program, { access, rank, shared }: CompileOptions): CompiledProgram {
+export function compileProgram(program: Program, { access, rank, shared, fused = false }: CompileOptions): CompiledProgram {
   const reason = unsupported(program) ?? mismatch(program, access, rank);
   if (reason) throw new Error(`compileProgram: ${reason}`);
-  const run = runFunction(program, access, rank, program.instructions.length <= unrolledInstructions ? 4 : 2);
+  const run = runFunction(program, access, rank, fused, program.instructions.length <= unrolledInstructions ? 4 : 2);
   const remainders = program.instructions.some(({ op, type }) => op === "mod" && type === "f32") ? [remainderFunction()] : [];
   return { bytes: assemble([run, ...remainders], shared), layout: layoutOf(program, rank) };
 }
 
 /** What of a program and its accesses a module depends on, for a cache of modules. */
-export function cacheKey(program: Program, { access, rank, shared }: CompileOptions): string {
-  return JSON.stringify([program, access, rank, shared], (_, value) =>
+export function cacheKey(program: Program, { access, rank, shared, fused = false }: CompileOptions): string {
+  return JSON.stringify([program, access, rank, shared, fused], (_, value) =>
     typeof value === "number" && (!Number.isFinite(value) || Object.is(value, -0)) ? `${1 / value}:${value}` : value,
   );
 }

@@ -14,7 +14,7 @@ const large = [
 /** The error function, 2 ulp: minimax fits around 0, and 1 - e^-p(x) beyond. */
 export function erf(g: Graph, x: Value): Value {
   const t = g.abs(x);
-  const near = g.add(t, g.mul(t, g.polynomial(g.mul(t, t), small)));
+  const near = g.multiplyAdd(t, g.polynomial(g.mul(t, t), small), t);
   const bounded = g.op("f32x4.pmin", t, g.f32(3.95));
   const exponent = g.op("f32x4.neg", g.mul(bounded, g.polynomial(bounded, large)));
   const far = g.sub(g.f32(1), boundedExp(g, exponent));

@@ -14,15 +14,15 @@ const clamp = (g: Graph, x: Value, low: number, high: number): Value => g.op("f3
 
 /** r, and n + 1.5 * 2^23 as f32: its low bits are those of the integer n. */
 function reduce(g: Graph, x: Value): { r: Value; shifted: Value } {
-  const shifted = g.add(g.mul(x, g.f32(Math.LOG2E)), g.f32(magic));
+  const shifted = g.multiplyAdd(x, g.f32(Math.LOG2E), g.f32(magic));
   const n = g.sub(shifted, g.f32(magic));
-  return { shifted, r: g.sub(g.sub(x, g.mul(n, g.f32(ln2High))), g.mul(n, g.f32(ln2Low))) };
+  return { shifted, r: g.multiplyAdd(n, g.f32(-ln2Low), g.multiplyAdd(n, g.f32(-ln2High), x)) };
 }
 
 /** 2^(n + bias - 127) for n + bias in 1 ... 254. */
 const powerOfTwo = (g: Graph, n: Value, bias: number): Value => g.shift("i32x4.shl", g.op("i32x4.add", n, g.i32(bias)), 23);
 
-const fraction = (g: Graph, r: Value): Value => g.add(g.add(g.mul(g.mul(r, r), g.polynomial(r, expTerms)), r), g.f32(1));
+const fraction = (g: Graph, r: Value): Value => g.add(g.multiplyAdd(g.mul(r, r), g.polynomial(r, expTerms), r), g.f32(1));
 
 /** e^x, 1 ulp, with subnormal results, overflow to infinity and NaN as they should be: 2^n is applied in two factors. */
 export function exp(g: Graph, x: Value): Value {
@@ -43,9 +43,9 @@ export function boundedExp(g: Graph, x: Value): Value {
 /** e^x - 1, 2 ulp, as 2 (2^(n-1) (e^r - 1) + (2^(n-1) - 1/2)): half the size, so that 2^128 is never needed. */
 export function expm1(g: Graph, x: Value): Value {
   const { r, shifted } = reduce(g, clamp(g, x, -18, 89));
-  const small = g.add(g.mul(g.mul(r, r), g.polynomial(r, expm1Terms)), r);
+  const small = g.multiplyAdd(g.mul(r, r), g.polynomial(r, expm1Terms), r);
   const scale = powerOfTwo(g, g.op("i32x4.sub", shifted, g.f32(magic)), 126);
-  const half = g.add(g.mul(scale, small), g.sub(scale, g.f32(0.5)));
+  const half = g.multiplyAdd(scale, small, g.sub(scale, g.f32(0.5)));
   return g.select(g.op("f32x4.lt", g.abs(x), g.f32(2 ** -26)), x, g.add(half, half));
 }
 
@@ -62,7 +62,7 @@ const tanhTerms = [-0.33333319425582886, 0.13332602381706238, -0.053853858262300
 export function tanh(g: Graph, x: Value): Value {
   const t = g.abs(x);
   const square = g.mul(t, t);
-  const small = g.add(t, g.mul(g.mul(t, square), g.polynomial(square, tanhTerms)));
+  const small = g.multiplyAdd(g.mul(t, square), g.polynomial(square, tanhTerms), t);
   const bounded = g.op("f32x4.pmin", t, g.f32(10));
   const large = g.sub(g.f32(1), g.div(g.f32(2), g.add(boundedExp(g, g.add(bounded, bounded)), g.f32(1))));
   return g.copySign(g.select(g.op("f32x4.lt", t, g.f32(0.55)), small, large), x);

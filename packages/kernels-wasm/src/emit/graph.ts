@@ -23,11 +23,16 @@ export interface Store {
 
 const view = new DataView(new ArrayBuffer(8));
 
-/** Builds the dataflow of one loop body. All vectors are four lanes of 32 bits unless a name says f64x2 or i64x2. */
+/** Builds the dataflow of one loop body. With `fused`, what an elementary function multiplies and adds is rounded once. All vectors are four lanes of 32 bits unless a name says f64x2 or i64x2. */
 export class Graph {
   readonly stores: Store[] = [];
+  readonly fused: boolean;
   private readonly nodes = new Map<string, Value>();
   private readonly constants = new Map<number, Value>();
+
+  constructor(fused = false) {
+    this.fused = fused;
+  }
 
   /** `op` with immediates (lane indices, memory argument) on `inputs`. */
   with(op: Op, immediates: readonly number[], ...inputs: Value[]): Value {
@@ -83,6 +88,8 @@ export class Graph {
   add = (a: Value, b: Value): Value => this.op("f32x4.add", a, b);
   sub = (a: Value, b: Value): Value => this.op("f32x4.sub", a, b);
   mul = (a: Value, b: Value): Value => this.op("f32x4.mul", a, b);
+  /** a b + c inside an elementary function: instructions of a program are never contracted. */
+  multiplyAdd = (a: Value, b: Value, c: Value): Value => (this.fused ? this.op("f32x4.relaxed_madd", a, b, c) : this.add(this.mul(a, b), c));
   div = (a: Value, b: Value): Value => this.op("f32x4.div", a, b);
   abs = (a: Value): Value => this.op("f32x4.abs", a);
   /** Lanes of `yes` where `mask` is all ones, of `no` where it is 0. */
@@ -94,9 +101,9 @@ export class Graph {
 
   /** c0 + x (c1 + x (c2 + ...)), in f32 or f64 lanes. */
   polynomial(x: Value, coefficients: readonly number[], lanes: "f32" | "f64" = "f32"): Value {
-    const [add, mul] = lanes === "f32" ? (["f32x4.add", "f32x4.mul"] as const) : (["f64x2.add", "f64x2.mul"] as const);
     const terms = coefficients.map((c) => this[lanes](c));
-    return terms.reduceRight((sum, term) => this.op(add, this.op(mul, sum, x), term));
+    if (lanes === "f32") return terms.reduceRight((sum, term) => this.multiplyAdd(sum, x, term));
+    return terms.reduceRight((sum, term) => this.op("f64x2.add", this.op("f64x2.mul", sum, x), term));
   }
 
   private node(type: ValueType, code: readonly number[], inputs: readonly Value[], rest: Partial<Value> = {}): Value {

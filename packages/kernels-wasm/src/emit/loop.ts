@@ -23,7 +23,7 @@ interface Frame extends Row {
   readonly draws: boolean;
 }
 
-function declare(program: Program, access: readonly LeafAccess[], rank: number): Frame {
+function declare(program: Program, access: readonly LeafAccess[], rank: number, fused: boolean): Frame {
   const code = new Code(3);
   const i32 = (): number => code.local("i32");
   return {
@@ -31,6 +31,7 @@ function declare(program: Program, access: readonly LeafAccess[], rank: number):
     program,
     access,
     rank,
+    fused,
     layout: layoutOf(program, rank),
     coordinates: Array.from({ length: rank }, i32),
     bases: access.map(i32),
@@ -47,8 +48,8 @@ function declare(program: Program, access: readonly LeafAccess[], rank: number):
 }
 
 /** run(begin, end, args): elements [begin, end) in row-major order. `vectors` of four elements make one turn of the main loop. */
-export function runFunction(program: Program, access: readonly LeafAccess[], rank: number, vectors: number): WasmFunction {
-  const frame = declare(program, access, rank);
+export function runFunction(program: Program, access: readonly LeafAccess[], rank: number, fused: boolean, vectors: number): WasmFunction {
+  const frame = declare(program, access, rank, fused);
   const { code, position } = frame;
   code.nest("block", (done) => {
     code.get(begin).get(end).op("i32.ge_u").branchIf(done);

@@ -101,6 +101,7 @@ const simd = {
   "i32x4.trunc_sat_f64x2_s_zero": 0xfc,
   "i32x4.trunc_sat_f64x2_u_zero": 0xfd,
   "f64x2.convert_low_i32x4_u": 0xff,
+  "f32x4.relaxed_madd": 0x105,
 } as const;
 
 const scalar = {

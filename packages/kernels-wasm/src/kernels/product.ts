@@ -95,15 +95,18 @@ const elementsOn = (place: Place, elements: number): Place =>
 function multiplyFewRows(p: Planner, given: Product): boolean {
   const { m, n, k, a, b, c, bias, residual, pre } = given;
   const activation = activations[given.activation ?? "identity"];
-  const columns = 32;
-  const common = { y: c, k, alpha: 1, columns, activation };
+  // Rows are read along a block of columns; columns four at a time.
+  const columnsOf = (side: number) => (side === 1 ? 512 : 32);
+  const common = { y: c, k, alpha: 1, activation };
   if (m <= fewRows && n > 1 && (a.column === 1 || k === 1) && (b.row === 1 || b.column === 1) && b.row >= 0 && b.column >= 0) {
-    const args = { ...common, x: a.place, w: b.place, bias, residual, pre, m, n, wRow: b.row, wCol: b.column, xRow: a.row, yRow: n };
+    const columns = columnsOf(b.column);
+    const args = { ...common, columns, x: a.place, w: b.place, bias, residual, pre, m, n, wRow: b.row, wCol: b.column, xRow: a.row, yRow: n };
     p.run("gemv", args, ceilDiv(n, columns), (m * columns * k) / 4);
     return true;
   }
   if (n === 1 && !bias && (b.row === 1 || k === 1) && (a.row === 1 || a.column === 1) && a.row >= 0 && a.column >= 0) {
-    const args = { ...common, x: b.place, w: a.place, residual, pre, m: 1, n: m, wRow: a.column, wCol: a.row, xRow: 0, yRow: m };
+    const columns = columnsOf(a.row);
+    const args = { ...common, columns, x: b.place, w: a.place, residual, pre, m: 1, n: m, wRow: a.column, wCol: a.row, xRow: 0, yRow: m };
     p.run("gemv", args, ceilDiv(m, columns), (columns * k) / 4);
     return true;
   }
