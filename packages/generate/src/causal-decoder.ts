@@ -60,9 +60,8 @@ class CausalDecoder implements Decoder {
       const state = this.#model.initState({ batch, capacity });
       this.#begin(state);
       state.reset(prompts.map(({ length }) => longest - length));
-      // Tables that grow with the length get all their room now, so that compiled steps keep theirs.
+      // Tables that grow with the length get all their room now, so that compiled steps keep theirs; the model sets them to its own length.
       this.#model.prepare?.(capacity);
-      this.#model.prepare?.(longest);
       return scope(() => this.#logits(tensor(rectangle, { shape: [batch, longest] }), state));
     });
     return this.#read(logits);
