@@ -16,9 +16,9 @@ import {
   valueAndGrad,
   withDevice,
 } from "@x/tensor";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { compileProgram } from "../src/emit/index.ts";
-import { wasm, wasmKernel } from "../src/index.ts";
+import { Threads, wasm, wasmKernel } from "../src/index.ts";
 import { values } from "./harness.ts";
 
 const single = await wasm({ threads: 1 });
@@ -81,6 +81,31 @@ describe("bits", () => {
       const [a, b] = [await read(single, build), await read(double, build)];
       expect(new Uint8Array(b.buffer, b.byteOffset, b.byteLength)).toEqual(new Uint8Array(a.buffer, a.byteOffset, a.byteLength));
     });
+});
+
+test("a number that changes from call to call compiles nothing after a while", async () => {
+  const device = await wasm({ threads: 1 });
+  const x = values(37, 2);
+  const made: Float32Array[] = [];
+  const register = vi.spyOn(Threads.prototype, "register");
+  for (let i = 0; i < 12; i++)
+    made.push(
+      (await read(device, () =>
+        tensor(x)
+          .mul(0.1 * i)
+          .lt(0.05 * i)
+          .cast("f32")
+          .sub(i),
+      )) as Float32Array,
+    );
+  expect(register.mock.calls.length).toBe(5);
+  register.mockRestore();
+  for (const [i, y] of made.entries()) {
+    const factor = Math.fround(0.1 * i);
+    const limit = Math.fround(0.05 * i);
+    expect(y).toEqual(x.map((value) => (Math.fround(value * factor) < limit ? 1 : 0) - i));
+  }
+  device.close();
 });
 
 test("memory is constant over training steps", async () => {

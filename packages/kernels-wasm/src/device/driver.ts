@@ -1,8 +1,9 @@
 import { type BoundStep, type Driver, type DType, type Executable, OutOfMemoryError, tensorInterface } from "@x/tensor";
 import type { Runtime } from "../runtime.ts";
-import { Code } from "./code.ts";
-import { type Bindings, kernelWords, moduleWords, programWords } from "./encode.ts";
+import { Code, type Resolved } from "./code.ts";
+import { type Bindings, kernelWords, moduleWords, programWords, wordCount } from "./encode.ts";
 import type { WasmLaunch } from "./launch.ts";
+import { literalBuffer } from "./literals.ts";
 import { driverName } from "./name.ts";
 
 const served: readonly DType[] = ["f32", "f16", "bf16", "i32", "u32", "u8", "bool"];
@@ -51,10 +52,10 @@ export class WasmDriver implements Driver {
   run({ launches, bindings }: BoundStep): void {
     const { heap, threads } = this.#runtime;
     for (const launch of launches as readonly WasmLaunch[]) {
-      const index = this.#code.indexOf(launch);
-      const words = wordsOf(launch, bindings);
-      heap.write(this.#room(words.byteLength), words);
-      threads.parallelFor(index, this.#words.address, launch.units, launch.grain);
+      const resolved = this.#code.resolve(launch);
+      const at = this.#room(bytesOf(resolved));
+      heap.write(at, wordsAt(resolved, bindings, at));
+      threads.parallelFor(resolved.index, at, launch.units, launch.grain);
     }
   }
 
@@ -64,16 +65,16 @@ export class WasmDriver implements Driver {
     const all = steps.flatMap(({ launches, bindings }) =>
       (launches as readonly WasmLaunch[])
         .filter(({ units }) => units > 0)
-        .map((launch) => ({ launch, index: this.#code.indexOf(launch), words: wordsOf(launch, bindings) })),
+        .map((launch) => ({ resolved: this.#code.resolve(launch), bindings })),
     );
-    const block = this.allocate(all.reduce((bytes, { words }) => bytes + words.byteLength, 4)) as number;
+    const block = this.allocate(all.reduce((bytes, { resolved }) => bytes + bytesOf(resolved), 4)) as number;
     const [kernels, units, grains] = [0, 1, 2].map(() => new Uint32Array(all.length)) as [Uint32Array, Uint32Array, Uint32Array];
     const addresses = new Float64Array(all.length);
     let address = block;
-    for (const [i, { launch, index, words }] of all.entries()) {
-      heap.write(address, words);
-      [kernels[i], units[i], grains[i], addresses[i]] = [index, launch.units, launch.grain, address];
-      address += words.byteLength;
+    for (const [i, { resolved, bindings }] of all.entries()) {
+      heap.write(address, wordsAt(resolved, bindings, address));
+      [kernels[i], units[i], grains[i], addresses[i]] = [resolved.index, resolved.launch.units, resolved.launch.grain, address];
+      address += bytesOf(resolved);
     }
     return {
       run() {
@@ -99,7 +100,14 @@ export class WasmDriver implements Driver {
   }
 }
 
-function wordsOf(launch: WasmLaunch, bindings: Bindings): Int32Array<ArrayBuffer> {
+/** Bytes of a launch's argument words and of the literals that follow them. */
+const bytesOf = ({ launch, literals }: Resolved): number => 4 * (wordCount(launch) + (literals?.length ?? 0));
+
+/** The argument words of a launch that will stand at `address`, and its literals. */
+function wordsAt({ launch, literals }: Resolved, bindings: Bindings, address: number): Int32Array<ArrayBuffer> {
   if ("kernel" in launch) return kernelWords(launch, bindings);
-  return "program" in launch ? programWords(launch, bindings) : moduleWords(launch, bindings);
+  if (!("program" in launch)) return moduleWords(launch, bindings);
+  if (!literals) return programWords(launch, bindings);
+  const behind = { storage: address, offset: 4 * wordCount(launch), bytes: literals.byteLength };
+  return Int32Array.from([...programWords(launch, { ...bindings, [literalBuffer]: behind }), ...literals]);
 }

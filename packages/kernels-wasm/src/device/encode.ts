@@ -1,7 +1,7 @@
 import type { Binding } from "@x/tensor";
 import { fieldsOf, wordsOf } from "../abi.ts";
-import { packArguments } from "../emit/index.ts";
-import type { KernelLaunch, ModuleLaunch, Place, ProgramLaunch } from "./launch.ts";
+import { layoutOf, packArguments } from "../emit/index.ts";
+import type { KernelLaunch, ModuleLaunch, Place, ProgramLaunch, WasmLaunch } from "./launch.ts";
 
 export type Bindings = Readonly<Record<string, Binding>>;
 
@@ -11,6 +11,12 @@ export function addressOf({ buffer, offset = 0 }: Place, bindings: Bindings, who
   if (!binding)
     throw new Error(`${who}: a launch names the buffer "${buffer}"; the plan has ${Object.keys(bindings).join(", ") || "none"}.`);
   return (binding.storage as number) + binding.offset + offset;
+}
+
+/** Number of a launch's argument words. */
+export function wordCount(launch: WasmLaunch): number {
+  if ("kernel" in launch) return wordsOf(launch.kernel);
+  return "program" in launch ? layoutOf(launch.program, launch.extents.length).words : launch.words.length;
 }
 
 const isPlace = (value: unknown): value is Place => typeof value === "object" && value !== null && "buffer" in value;

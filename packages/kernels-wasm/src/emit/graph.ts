@@ -89,7 +89,8 @@ export class Graph {
   sub = (a: Value, b: Value): Value => this.op("f32x4.sub", a, b);
   mul = (a: Value, b: Value): Value => this.op("f32x4.mul", a, b);
   /** a b + c inside an elementary function: instructions of a program are never contracted. */
-  multiplyAdd = (a: Value, b: Value, c: Value): Value => (this.fused ? this.op("f32x4.relaxed_madd", a, b, c) : this.add(this.mul(a, b), c));
+  multiplyAdd = (a: Value, b: Value, c: Value): Value =>
+    this.fused ? this.op("f32x4.relaxed_madd", a, b, c) : this.add(this.mul(a, b), c);
   div = (a: Value, b: Value): Value => this.op("f32x4.div", a, b);
   abs = (a: Value): Value => this.op("f32x4.abs", a);
   /** Lanes of `yes` where `mask` is all ones, of `no` where it is 0. */

@@ -35,8 +35,8 @@ interface Axis {
 
 /** Rows of up to this many go through the kernel that reads the matrix once. */
 const fewRows = 4;
-/** Bytes of scratch beyond which a packed operand does not pay. */
-const worthPacking = 2;
+/** From this many rows of tiles on, packing the right operand once pays. */
+const worthPacking = 3;
 
 /** Launches of a product. */
 export function multiply(p: Planner, given: Product): void {
@@ -96,16 +96,30 @@ function multiplyFewRows(p: Planner, given: Product): boolean {
   const { m, n, k, a, b, c, bias, residual, pre } = given;
   const activation = activations[given.activation ?? "identity"];
   // Rows are read along a block of columns; columns four at a time.
-  const columnsOf = (side: number) => (side === 1 ? 512 : 32);
+  const columnsOf = (side: number, extent: number) => (side === 1 ? Math.min(1024, Math.max(256, ceilDiv(extent, 16) * 8)) : 32);
   const common = { y: c, k, alpha: 1, activation };
   if (m <= fewRows && n > 1 && (a.column === 1 || k === 1) && (b.row === 1 || b.column === 1) && b.row >= 0 && b.column >= 0) {
-    const columns = columnsOf(b.column);
-    const args = { ...common, columns, x: a.place, w: b.place, bias, residual, pre, m, n, wRow: b.row, wCol: b.column, xRow: a.row, yRow: n };
+    const columns = columnsOf(b.column, n);
+    const args = {
+      ...common,
+      columns,
+      x: a.place,
+      w: b.place,
+      bias,
+      residual,
+      pre,
+      m,
+      n,
+      wRow: b.row,
+      wCol: b.column,
+      xRow: a.row,
+      yRow: n,
+    };
     p.run("gemv", args, ceilDiv(n, columns), (m * columns * k) / 4);
     return true;
   }
   if (n === 1 && !bias && (b.row === 1 || k === 1) && (a.row === 1 || a.column === 1) && a.row >= 0 && a.column >= 0) {
-    const columns = columnsOf(a.row);
+    const columns = columnsOf(a.row, m);
     const args = { ...common, columns, x: b.place, w: a.place, residual, pre, m: 1, n: m, wRow: a.column, wCol: a.row, xRow: 0, yRow: m };
     p.run("gemv", args, ceilDiv(m, columns), (columns * k) / 4);
     return true;
@@ -118,10 +132,9 @@ function multiplyTiles(p: Planner, given: Product, axes: readonly Axis[], offset
   const [outer, inner] = [axes.at(-2), axes.at(-1)];
   const count = inner?.extent ?? 1;
   const matrices = count * (outer?.extent ?? 1);
-  const mTile = tileOf(m, 96, 6);
-  const nTile = n >= 512 ? 256 : Math.min(128, ceilDiv(n, 8) * 8);
+  const { mTile, nTile } = tilesOf(m, n, matrices);
   const [left, right] = [elementsOn(a.place, offset.a), elementsOn(given.b.place, offset.b)];
-  const packs = m > worthPacking * mTile;
+  const packs = ceilDiv(m, mTile) >= worthPacking;
   const b = packs
     ? packed(p, given, axes, right)
     : { place: right, row: given.b.row, column: given.b.column, outer: outer?.b ?? 0, inner: inner?.b ?? 0 };
@@ -144,6 +157,15 @@ function multiplyTiles(p: Planner, given: Product, axes: readonly Axis[], offset
     matrices * tiles,
     (mTile * nTile * k) / 4,
   );
+}
+
+/** Large tiles, which pack less; smaller ones where there would be too few of them to share out. */
+function tilesOf(m: number, n: number, matrices: number): { mTile: number; nTile: number } {
+  let [rows, columns] = [96, n >= 512 ? 256 : 128];
+  const few = () => matrices * ceilDiv(m, rows) * ceilDiv(n, columns) < 8;
+  if (few()) columns = 64;
+  if (few()) rows = 48;
+  return { mTile: tileOf(m, rows, 6), nTile: Math.min(columns, ceilDiv(n, 8) * 8) };
 }
 
 /** Equal tiles of at most `most`, in steps of `step`. */
