@@ -90,11 +90,22 @@ interface Pullback<R> {
   end(): void;
 }
 
+/** Runs `fn` seen by the tape; one that throws leaves nothing kept. */
+function recordOn<R>(tape: Tape, fn: () => R): R {
+  try {
+    const value = within({ tapes: [...context.tapes, tape] }, fn);
+    refusePromise(value, "valueAndGrad");
+    return value;
+  } catch (error) {
+    tape.end();
+    throw error;
+  }
+}
+
 export function pullback<R>(fn: () => R, variables: readonly Value[]): Pullback<R> {
   const outer = context.tapes;
   const tape = new Tape(variables);
-  const value = within({ tapes: [...outer, tape] }, fn);
-  refusePromise(value, "valueAndGrad");
+  const value = recordOn(tape, fn);
   return {
     value,
     pull: (seeds) => {

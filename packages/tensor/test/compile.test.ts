@@ -360,3 +360,24 @@ describe("errors", () => {
     expect(await step({ x: 4 }).item()).toBe(8);
   });
 });
+
+test("a body that throws within a gradient leaves nothing pending: the next compiled step is as if it had not been", async () => {
+  const device = reference();
+  const weight = new Parameter({ shape: [2], data: [1, 2], device });
+  const step = compile(
+    ({ x, bad }: { x: Tensor; bad: Tensor }) => {
+      const { gradients } = valueAndGrad(() => {
+        const y = weight.value.mul(x).exp();
+        return bad.shape.length === 1 ? y.add(bad.reshape([5])).sum() : y.sum();
+      }, weight);
+      weight.set(weight.value.sub(gradients));
+    },
+    { device },
+  );
+  const x = { data: [0, 0], shape: [2] };
+  expect(() => step({ x, bad: { data: [1, 1, 1], shape: [3] } })).toThrow();
+  step({ x, bad: 0 });
+  expect([...(await weight.data())]).toEqual([1, 2]);
+  step({ x: { data: [1, 1], shape: [2] }, bad: 0 });
+  expect((await weight.data())[0]).toBeCloseTo(1 - Math.E, 5);
+});
