@@ -92,7 +92,9 @@ export class ConfigReader {
     const value = unwrap(this.#config[key]);
     if (value == null) return fallback;
     if (kindOf(value) !== kind)
-      throw new TensorError(`${this.#family}: ${key} in config.json must be a ${kind}, got ${JSON.stringify(value)}.`);
+      throw new TensorError(
+        `${this.#family}: ${key} in config.json must be ${kind === "object" || kind === "array" ? "an" : "a"} ${kind}, got ${JSON.stringify(value)}.`,
+      );
     return value;
   }
 }

@@ -124,7 +124,7 @@ describe("llama", () => {
     [{ model_type: "qwen3", use_sliding_window: true, sliding_window: 8 }, "sliding-window attention is not supported"],
     [{ rope_scaling: { rope_type: "longrope", factor: 2 } }, 'rope type "longrope" in config.json is not supported; known are default'],
     [{ rope_scaling: { rope_type: "linear" } }, 'rope scaling "linear" in config.json needs a factor'],
-    [{ rope_parameters: "linear" }, 'rope_parameters in config.json must be a object, got "linear"'],
+    [{ rope_parameters: "linear" }, 'rope_parameters in config.json must be an object, got "linear"'],
     [{ num_key_value_heads: 0 }, "num_key_value_heads in config.json must be a positive whole number, got 0"],
     [{ head_dim: 2.5 }, "head_dim in config.json must be a positive whole number, got 2.5"],
     [{ hidden_sise: 64 }, "config.json has hidden_sise, which is unknown. Is it hidden_size?"],
