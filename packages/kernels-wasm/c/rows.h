@@ -11,11 +11,14 @@
 
 /* Passes over NaN: what is computed from the largest meets them again. */
 INLINE f32 row_max(const f32 *x, i32 n) {
-  vf s0 = vf_set(-INFINITE), s1 = s0;
-#define STEP(s, at, left) s = vf_at_least(s, vf_get(x + (at), left, -INFINITE));
-  OVER_ROW(n, STEP)
-#undef STEP
-  return vf_highest(vf_at_least(s0, s1));
+  vf s0 = vf_set(-INFINITE), s1 = s0, s2 = s0, s3 = s0;
+  i32 i = 0;
+  for (; i + 16 <= n; i += 16) {
+    s0 = vf_at_least(s0, vf_load(x + i)), s1 = vf_at_least(s1, vf_load(x + i + 4));
+    s2 = vf_at_least(s2, vf_load(x + i + 8)), s3 = vf_at_least(s3, vf_load(x + i + 12));
+  }
+  for (; i < n; i += 4) s0 = vf_at_least(s0, vf_get(x + i, n - i, -INFINITE));
+  return vf_highest(vf_at_least(vf_at_least(s0, s1), vf_at_least(s2, s3)));
 }
 
 INLINE f32 row_sum(const f32 *x, i32 n) {

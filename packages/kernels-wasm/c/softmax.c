@@ -26,7 +26,12 @@ KERNEL(softmax) {
       sum = sum + p;
     }
     vf scale = vf_set(1.0f / vf_sum(sum + other));
-    for (i = 0; i < n; i += 4) vf_put(y + i, vf_get(y + i, n - i, 0.0f) * scale, n - i);
+    for (i = 0; i + 16 <= n; i += 16) {
+      vf y0 = vf_load(y + i), y1 = vf_load(y + i + 4), y2 = vf_load(y + i + 8), y3 = vf_load(y + i + 12);
+      vf_store(y + i, y0 * scale), vf_store(y + i + 4, y1 * scale);
+      vf_store(y + i + 8, y2 * scale), vf_store(y + i + 12, y3 * scale);
+    }
+    for (; i < n; i += 4) vf_put(y + i, vf_get(y + i, n - i, 0.0f) * scale, n - i);
   }
 }
 

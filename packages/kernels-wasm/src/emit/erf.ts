@@ -18,5 +18,5 @@ export function erf(g: Graph, x: Value): Value {
   const bounded = g.op("f32x4.pmin", t, g.f32(3.95));
   const exponent = g.op("f32x4.neg", g.mul(bounded, g.polynomial(bounded, large)));
   const far = g.sub(g.f32(1), boundedExp(g, exponent));
-  return g.copySign(g.select(g.op("f32x4.lt", t, g.f32(0.9275)), near, far), x);
+  return g.signed(g.select(g.op("f32x4.lt", t, g.f32(0.9275)), near, far), x);
 }

@@ -65,5 +65,5 @@ export function tanh(g: Graph, x: Value): Value {
   const small = g.multiplyAdd(g.mul(t, square), g.polynomial(square, tanhTerms), t);
   const bounded = g.op("f32x4.pmin", t, g.f32(10));
   const large = g.sub(g.f32(1), g.div(g.f32(2), g.add(boundedExp(g, g.add(bounded, bounded)), g.f32(1))));
-  return g.copySign(g.select(g.op("f32x4.lt", t, g.f32(0.55)), small, large), x);
+  return g.signed(g.select(g.op("f32x4.lt", t, g.f32(0.55)), small, large), x);
 }

@@ -97,6 +97,8 @@ export class Graph {
   select = (mask: Value, yes: Value, no: Value): Value => this.op("v128.bitselect", yes, no, mask);
   /** The magnitude of `value` with the sign of `sign`. */
   copySign = (value: Value, sign: Value): Value => this.select(this.i32(0x80000000), sign, value);
+  /** The same for a magnitude whose sign bit is clear. */
+  signed = (magnitude: Value, sign: Value): Value => this.op("v128.or", magnitude, this.op("v128.and", sign, this.i32(0x80000000)));
   shift = (op: "i32x4.shl" | "i32x4.shr_s" | "i32x4.shr_u" | "i64x2.shl" | "i64x2.shr_u", value: Value, count: number): Value =>
     this.op(op, value, this.scalar(count));
 
