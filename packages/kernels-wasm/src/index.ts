@@ -2,7 +2,7 @@ export { abi, activations, args, elementary, type KernelArgs, type KernelName, r
 export type { KernelLaunch, LaunchArgs, ModuleLaunch, Place, ProgramLaunch, WasmLaunch } from "./device/launch.ts";
 export { type WasmOptions, wasm } from "./device/wasm.ts";
 export { Heap, type HeapFigures, type HeapOptions } from "./heap.ts";
-export { wasmKernels } from "./kernels/index.ts";
+export { wasmKernels } from "./kernels/all.ts";
 export { type WasmKernel, type WasmQuestion, type WasmRequest, wasmKernel } from "./kernels/kernel.ts";
 export type { Planner, Strided, Wide } from "./kernels/planner.ts";
 export type { Build } from "./kernels.ts";

@@ -1,5 +1,5 @@
 import { Device, type DeviceOptions } from "@x/tensor";
-import { wasmKernels } from "../kernels/index.ts";
+import { wasmKernels } from "../kernels/all.ts";
 import { Runtime, type RuntimeOptions } from "../runtime.ts";
 import { WasmDriver } from "./driver.ts";
 
