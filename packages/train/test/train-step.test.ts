@@ -59,7 +59,7 @@ describe("a step by hand", () => {
 describe("accumulation", () => {
   const uneven = [batch([0, 20]), batch([40, 60], { ignore: 7 }), batch([80, 100], { ignore: 3 })];
   const whole = (() => {
-    const join = (name: "inputs" | "targets") => uneven.flatMap((one) => [...((one[name] as { data: Int32Array }).data as Int32Array)]);
+    const join = (name: "inputs" | "targets") => uneven.flatMap((one) => [...(one[name] as unknown as { data: Int32Array }).data]);
     return {
       inputs: { data: Int32Array.from(join("inputs")), shape: [6, 5] },
       targets: { data: Int32Array.from(join("targets")), shape: [6, 5] },

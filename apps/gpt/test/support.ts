@@ -1,0 +1,51 @@
+import { wasm } from "@x/kernels-wasm";
+import { GPT2 } from "@x/models/gpt2";
+import { namedCells } from "@x/nn";
+import { adamW } from "@x/optim";
+import { type Cell, type Device, Generator, reference, type Tensor, withDevice, withGenerator } from "@x/tensor";
+import { languageLoss, type TokenBatch, trainStep } from "@x/train";
+
+export const devices: readonly (readonly [name: string, open: () => Promise<Device>])[] = [
+  ["reference", async () => reference()],
+  ["wasm", () => wasm({ threads: 2 })],
+];
+
+interface Weighted extends TokenBatch {
+  /** Multiplies the loss: the way in for a NaN. */
+  readonly weight: Tensor;
+}
+
+/** A GPT of a few thousand parameters with its step; `small` is for the device that is slow on purpose. */
+export function tinyGpt(device: Device, { dropout = 0.2, eager = false, seed = 1, clipNorm = 1, small = false } = {}) {
+  return withDevice(device, () => {
+    const config = { vocabSize: 17, maxLength: 8, dim: small ? 8 : 16, numLayers: small ? 1 : 2, numHeads: 2, dropout };
+    const model = withGenerator(new Generator({ seed, device }), () => new GPT2(config));
+    const optimizer = adamW({ betas: [0.9, 0.99], weightDecay: 0.1 }).init(model.namedParameters());
+    const generator = new Generator({ seed: 9, device });
+    const loss = ({ weight, ...batch }: Weighted) => {
+      const { sum, count } = languageLoss(model)(batch);
+      return { sum: sum.mul(weight), count };
+    };
+    return { model, optimizer, generator, step: trainStep({ optimizer, loss, clipNorm, generator, device, eager }) };
+  });
+}
+
+/** Windows that count upwards from a number: something to learn. */
+export function windows(first: number, { rows = 3, length = 8, weight = 1 } = {}) {
+  const at = (shift: number) =>
+    Int32Array.from({ length: rows * length }, (_, i) => (first * 5 + i * (1 + Math.floor(i / length)) + shift) % 17);
+  const shape = [rows, length];
+  return { inputs: { data: at(0), shape }, targets: { data: at(1), shape }, weight };
+}
+
+/** Everything that training changes, as numbers. */
+export async function cellsOf({
+  model,
+  optimizer,
+  generator,
+}: Omit<ReturnType<typeof tinyGpt>, "step">): Promise<Record<string, number[]>> {
+  const cells = new Map<string, Cell>([...namedCells(model), ...optimizer.states(), ["key", generator.key]]);
+  const values: Record<string, number[]> = {};
+  for (const [name, cell] of cells) values[name] = [...(await cell.data())] as number[];
+  return values;
+}
