@@ -3,7 +3,7 @@ import { context, within } from "./context.ts";
 import { tensorOf } from "./create.ts";
 import { type Device, defaultDevice } from "./device.ts";
 import { pending, scalar } from "./pointwise.ts";
-import { randomBits, uniformFromBits } from "./random.ts";
+import { randomWords, uniformFromBits } from "./random.ts";
 import { checkShape, type Shape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -66,7 +66,7 @@ export class Generator {
   hostUniform(count: number): Float64Array {
     const key = [this.#seed >>> 0, Math.floor(this.#seed / 2 ** 32) >>> 0, hostStep, hostStep];
     const ordinal = this.#hostDraws++;
-    return Float64Array.from({ length: count }, (_, i) => uniformFromBits(randomBits(key, ordinal, i)));
+    return Float64Array.from(randomWords(key, ordinal, count), uniformFromBits);
   }
 
   hostNormal(count: number): Float64Array {
