@@ -16,6 +16,9 @@ export async function sample(
   onText: (piece: string) => void,
 ): Promise<string> {
   const limit = model.maxLength ?? Number.POSITIVE_INFINITY;
+  // Published tables have rows beyond the tokenizer's ids, as padding: nothing stands behind them.
+  const known: GenerateOptions =
+    tokenizer.vocabSize < model.vocabSize ? { processors: [(scores) => void scores.fill(-Infinity, tokenizer.vocabSize)] } : {};
   let ids = [...promptIds(tokenizer, prompt, limit)];
   let written = "";
   let left = count;
@@ -26,7 +29,7 @@ export async function sample(
     const maxNewTokens = Math.min(left, limit - kept.length);
     const decoder = causalDecoder(model);
     try {
-      const pieces = streamText(decoder, kept, { ...options, draw, maxNewTokens, decode: (list) => tokenizer.decode(list) });
+      const pieces = streamText(decoder, kept, { ...known, ...options, draw, maxNewTokens, decode: (list) => tokenizer.decode(list) });
       let next = await pieces.next();
       for (; !next.done; next = await pieces.next()) {
         written += next.value;
