@@ -1,7 +1,7 @@
 export { CheckpointError } from "./errors.ts";
 export type { FileSystem, ReadFile, WriteFile } from "./files.ts";
-export { type LoadOptions, type LoadTarget, type LoadTargets, loadCheckpoint } from "./load.ts";
 export { readJson } from "./json.ts";
+export { type LoadOptions, type LoadTarget, type LoadTargets, loadCheckpoint } from "./load.ts";
 export { formatReport, isExact, type LoadReport } from "./load-report.ts";
 export { type Move, type NameTable, type RenameOptions, type Rule, rename, sameNames, type Translation } from "./names/rename.ts";
 export { drop, join, type SplitOptions, split, transpose, type Verb } from "./names/verbs.ts";
