@@ -4,7 +4,8 @@ import { type Application, bindings } from "./launch.ts";
 import type { Spec } from "./op.ts";
 import { sizeClass } from "./pool.ts";
 import { isContiguous, sameShape } from "./shape.ts";
-import type { Buffer } from "./value.ts";
+import { Trace } from "./trace.ts";
+import { Buffer } from "./value.ts";
 
 /** Storage that plans of one step share: what is only needed while a plan runs. */
 export class SharedStorage {
@@ -142,12 +143,13 @@ function sameLayout(application: Application, input: string, output: string): bo
 
 interface Planned {
   readonly plan: ReturnType<Application["kernel"]["plan"]>;
-  readonly scratch: readonly { readonly name: string; readonly buffer: { readonly bytes: number } & Buffer }[];
+  readonly scratch: readonly { readonly name: string; readonly buffer: Buffer }[];
 }
 
 /** Plans every kernel, telling it which outputs lie over an input that is read for the last time. */
 function planKernels(device: Device, applications: readonly Application[], places: Map<Buffer, Buffer>): Planned[] {
   const lastRead = lastUses(applications, places);
+  const names = new Trace();
   return applications.map((application, i) => {
     const reused = new Set<string>();
     for (const write of application.writes) {
@@ -164,7 +166,7 @@ function planKernels(device: Device, applications: readonly Application[], place
           free &&
           once &&
           at.bytes >= write.bytes &&
-          ![...application.writes].some((other) => other !== write && resolve(other.buffer, places) === at)
+          !application.writes.some((other) => other !== write && resolve(other.buffer, places) === at)
         );
       });
       if (!source) continue;
@@ -184,7 +186,7 @@ function planKernels(device: Device, applications: readonly Application[], place
       wants: (name) => wants.has(name),
       reuses: (name) => reused.has(name),
     });
-    const scratch = Object.entries(plan.scratch ?? {}).map(([name, bytes]) => ({ name, buffer: { bytes, trace: true } as never }));
+    const scratch = Object.entries(plan.scratch ?? {}).map(([name, bytes]) => ({ name, buffer: new Buffer(device, bytes, names) }));
     return { plan, scratch };
   });
 }
