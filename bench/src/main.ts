@@ -3,12 +3,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Constancy } from "./constancy.ts";
 import { type Launch, launch } from "./launch.ts";
+import { babyConstancy } from "./ours.ts";
 import { type Options, parseOptions } from "./plan.ts";
 import { maxDifference } from "./reference.ts";
 import { type CaseResult, type Entry, machine, ratios, summarise } from "./results.ts";
 import { caseTable } from "./table.ts";
-import { tolerance, type Workload } from "./workloads.ts";
+import { inputs, tolerance, type Workload, workloadNamed } from "./workloads.ts";
 
 async function measureCase(work: Workload, threads: number, options: Options, folder: string): Promise<CaseResult> {
   const launches = new Map<string, Launch[]>(options.against.map((name) => [name, []]));
@@ -54,6 +56,17 @@ function disagreements({ work, threads, entries, tolerance: allowed }: CaseResul
   });
 }
 
+/** Whether our training step does the same work at every call, with nothing allocated: 1,000 steps after warm-up. */
+async function steadiness({ threads, seed, quick }: Options): Promise<Constancy> {
+  const work = workloadNamed("baby-step");
+  const result = await babyConstancy({ inputs: inputs(work, seed), threads: Math.max(...threads), seed }, quick ? 50 : 1000);
+  const { steps, first, changed } = result;
+  const words = changed ? `CHANGED at step ${changed.step}: ${JSON.stringify(changed.counters)}` : "the same at each";
+  console.log(`baby-step, ${steps} steps after warm-up: ${JSON.stringify(first)} a step, ${words}`);
+  if (changed) process.exitCode = 1;
+  return result;
+}
+
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   const folder = mkdtempSync(join(tmpdir(), "bench-"));
@@ -70,9 +83,21 @@ async function main(): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+  const steady =
+    options.works.some(({ kind }) => kind === "baby") && options.against.includes("ours") ? await steadiness(options) : undefined;
   const command = ["pnpm bench", ...process.argv.slice(2)].join(" ");
   const { seed, launches, warmMs, budgetMs } = options;
-  const results = { ...started, command, seed, launches, warmMs, budgetMs, cases, loadAverageAtEnd: machine().loadAverage };
+  const results = {
+    ...started,
+    command,
+    seed,
+    launches,
+    warmMs,
+    budgetMs,
+    cases,
+    ...(steady && { steady }),
+    loadAverageAtEnd: machine().loadAverage,
+  };
   const name = options.save ?? `${options.group}-node${process.versions.node}`;
   const target = new URL(`../results/${name}.json`, import.meta.url);
   mkdirSync(new URL(".", target), { recursive: true });

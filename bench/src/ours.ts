@@ -7,6 +7,7 @@ import { Cell, compile, type Device, setDefaultDevice, type Tensor } from "@x/te
 import { languageLoss, tokenBatch, trainStep } from "@x/train";
 import { baby, babyBatch, curveSteps } from "./baby.ts";
 import { type Competitor, type Prepared, type Task, timed } from "./competitor.ts";
+import { type Constancy, constancy } from "./constancy.ts";
 import {
   type BabyWorkload,
   type BlocksWorkload,
@@ -124,24 +125,30 @@ function blocksForward({ layers, heads, dim, tokens }: BlocksWorkload, input: Ce
   return x;
 }
 
-/** The model of `baby.ts` as our GPT2, its weights under our names. */
-async function prepareBaby({ inputs, threads, seed }: TaskOf<BabyWorkload>): Promise<Prepared> {
+/** The model of `baby.ts` as our GPT2, its weights under our names, and one training step of it. */
+async function babyRun({
+  inputs,
+  threads,
+  seed,
+}: Pick<Task, "inputs" | "threads" | "seed">): Promise<{ device: Device; run(index: number): Promise<number> }> {
   const device = await open(threads);
   const { layers: numLayers, heads: numHeads, dim, context: maxLength, vocabulary: vocabSize, batch } = baby;
   const model = new GPT2({ vocabSize, maxLength, dim, numLayers, numHeads, activation: "geluTanh" });
   loadStateDict(model, babyState(inputs));
   const optimizer = adamW({ betas: [baby.beta1, baby.beta2], eps: baby.eps, weightDecay: baby.decay }).init(model.namedParameters());
-  const step = trainStep({ optimizer, loss: languageLoss(model) as never, clipNorm: baby.clip, device });
-  const batchOf = (index: number) => {
-    const { x, y } = babyBatch(index, seed);
-    return tokenBatch({ inputs: x, targets: y, shape: [batch, maxLength] }) as never;
-  };
+  const step = trainStep({ optimizer, loss: languageLoss(model), clipNorm: baby.clip, device });
   const run = async (index: number): Promise<number> => {
-    const readings = step(batchOf(index), { lr: baby.rate });
+    const { x, y } = babyBatch(index, seed);
+    const readings = step(tokenBatch({ inputs: x, targets: y, shape: [batch, maxLength] }), { lr: baby.rate });
     const loss = await readings.loss.item();
     for (const reading of Object.values(readings)) reading.dispose();
     return loss;
   };
+  return { device, run };
+}
+
+async function prepareBaby(task: TaskOf<BabyWorkload>): Promise<Prepared> {
+  const { device, run } = await babyRun(task);
   let next = 0;
   return {
     async output() {
@@ -152,6 +159,21 @@ async function prepareBaby({ inputs, threads, seed }: TaskOf<BabyWorkload>): Pro
     sample: timed(() => run(next++)),
     close: () => device.close(),
   };
+}
+
+/** Launches, allocations and live bytes of a `baby` step over many. */
+export async function babyConstancy(task: Pick<Task, "inputs" | "threads" | "seed">, steps: number): Promise<Constancy> {
+  const { device, run } = await babyRun(task);
+  let next = 0;
+  const counters = () => {
+    const { allocations, live } = device.memory();
+    return { launches: device.figures.launches, allocations, liveBytes: live };
+  };
+  try {
+    return await constancy(() => run(next++), counters, { steps });
+  } finally {
+    device.close();
+  }
 }
 
 /** Weights [in, out] with joined projections, as our modules keep them: [out, in], apart. */

@@ -9,6 +9,7 @@ export interface Options {
   against: string[];
   threads: number[];
   launches: number;
+  quick: boolean;
   warmMs: number;
   budgetMs: number;
   seed: number;
@@ -52,6 +53,7 @@ export function parseOptions(args: string[]): Options {
     against: competitors.filter((name) => !against || against.some((each) => name === each || name.startsWith(`${each}/`))),
     threads: values.threads.split(",").map((text) => count("threads", text)),
     launches: count("launches", values.launches ?? (values.quick ? "1" : "3")),
+    quick: values.quick,
     warmMs: values.quick ? 200 : 500,
     budgetMs: values.quick ? 500 : 2000,
     seed: count("seed", values.seed),
