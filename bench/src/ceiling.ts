@@ -40,7 +40,7 @@ function compileNative(): string | undefined {
   const source = fileURLToPath(new URL("../native/fma-ceiling.c", import.meta.url));
   const binary = join(mkdtempSync(join(tmpdir(), "ceiling-")), "fma-ceiling");
   try {
-    execFileSync(process.env["CC"] ?? "cc", ["-O2", "-o", binary, source], { stdio: "ignore" });
+    execFileSync(process.env.CC ?? "cc", ["-O2", "-o", binary, source], { stdio: "ignore" });
     return binary;
   } catch {
     return undefined;
@@ -52,7 +52,7 @@ function compileWasm(): ((turns: number) => void) | undefined {
   if (!WebAssembly.validate(binary)) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
   if (!WebAssembly.validate(binary)) return undefined;
   const instance = new WebAssembly.Instance(new WebAssembly.Module(binary));
-  return instance.exports["run"] as (turns: number) => void;
+  return instance.exports.run as (turns: number) => void;
 }
 
 /** A module with `run(turns: i32) -> f32`: `accumulators` chains of relaxed fused multiply-adds on registers. */

@@ -26,7 +26,7 @@ export function rowsModel({ kind, rows, cols }: RowsWorkload, given: Inputs, tim
     outputs: { y: [rows, cols] },
   };
   const vector = (data: Float32Array) => ({ shape: [cols], data });
-  if (kind === "layernorm") graph.constants = { weight: vector(given["weight"]!), bias: vector(given["bias"]!) };
+  if (kind === "layernorm") graph.constants = { weight: vector(given.weight!), bias: vector(given.bias!) };
   return onnxModel(graph);
 }
 
