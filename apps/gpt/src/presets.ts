@@ -32,7 +32,7 @@ const baby: Preset = {
   numLayers: 4,
   numHeads: 4,
   dim: 128,
-  bias: false,
+  bias: true,
   tokenizer: "characters",
   context: 64,
   batch: 12,

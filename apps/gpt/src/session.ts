@@ -45,7 +45,7 @@ export function session(options: SessionOptions) {
   const trainer = new Trainer({
     step,
     run: { model, cells: optimizer.states(), device },
-    batches: textBatches({ tokens: data.train, batch, context, seed }),
+    batches: textBatches({ tokens: data.train, batch, context, seed, order: "shuffled" }),
     arguments: tokenBatch,
     steps,
     schedule: nanoGptCosine(training),
