@@ -1,4 +1,5 @@
 import type { Tensor, Tolerance } from "@x/tensor";
+import type {} from "vitest";
 import type { Numbers } from "./matchers.ts";
 
 export { tensorMatchers } from "./matchers.ts";
