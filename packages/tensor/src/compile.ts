@@ -3,7 +3,7 @@ import type { Cell } from "./cell.ts";
 import { context, within } from "./context.ts";
 import { type Device, defaultDevice } from "./device.ts";
 import { type DType, dtypes } from "./dtype.ts";
-import { TraceError } from "./errors.ts";
+import { TensorError, TraceError } from "./errors.ts";
 import { store } from "./launch.ts";
 import { lower, type Plan, SharedStorage } from "./lower.ts";
 import { refusePromise, scope } from "./scope.ts";
@@ -127,13 +127,24 @@ export function compile<T, R, S extends Statics = Record<string, never>>(
   return Object.assign(step, {
     async prepare(args: Hosted<T>, statics = {} as S) {
       const call = callOf(args, statics);
-      find(call, statics, [...argumentLeaves(args, name)]);
-      await call.device.settled();
+      const { device } = call;
+      for (;;) {
+        const { tableVersion } = device;
+        find(call, statics, [...argumentLeaves(args, name)]);
+        try {
+          return await device.settled();
+        } catch (error) {
+          // A kernel that this machine refuses is out of the table now: the plan is made again with who serves instead.
+          if (!isRefusal(error) || device.strict || tableVersion === device.tableVersion) throw error;
+        }
+      }
     },
     plans: () => [...plans].map(([key, { plan }]) => ({ key, launches: plan.launches, temporaryBytes: plan.temporaryBytes })),
     release,
   }) as Step<Hosted<T>, S, R>;
 }
+
+const isRefusal = (error: unknown): boolean => TensorError.isInstance(error) && error.name === "KernelRefusedError";
 
 function replay(compiled: Compiled, leaves: readonly ArgumentLeaf[]): unknown {
   const { device, inputs, plan } = compiled;

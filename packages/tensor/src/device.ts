@@ -42,6 +42,8 @@ export class Device {
   debug: boolean;
   readonly #kernels = new Map<Contract, Kernel[]>();
   readonly #names = new Map<string, Contract>();
+  /** Kernels that turned out not to work on this machine, with why. */
+  readonly #refused = new Map<string, string>();
   /** Raised by `use`: plans made with another table are not replayed. */
   tableVersion = 0;
 
@@ -87,6 +89,12 @@ export class Device {
     return this;
   }
 
+  /** Takes a kernel out of the table by its name: its driver found that it does not work on this machine. `explain` tells the reason. */
+  refuse(kernel: string, reason: string): void {
+    this.#refused.set(kernel, reason);
+    this.tableVersion++;
+  }
+
   /** The contracts this device has kernels for. */
   get contracts(): Contract[] {
     return [...this.#kernels.keys()];
@@ -100,7 +108,7 @@ export class Device {
   ): Explanation {
     const declined: { kernel: string; reason: string }[] = [];
     for (const kernel of [...(this.#kernels.get(contract) ?? [])].reverse()) {
-      const answer = kernel.accepts?.({ specs: inputs, outputs, attrs, caps: this.driver.caps }) ?? true;
+      const answer = this.#refused.get(kernel.name) ?? kernel.accepts?.({ specs: inputs, outputs, attrs, caps: this.driver.caps }) ?? true;
       if (answer === true) return { kernel, declined };
       declined.push({ kernel: kernel.name, reason: answer });
     }

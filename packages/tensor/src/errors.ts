@@ -55,6 +55,14 @@ export class TraceError extends TensorError {
 export class OutOfMemoryError extends TensorError {
   override readonly name = "OutOfMemoryError";
 }
+/** A device went away: unplugged, reset, or destroyed. Nothing on it can be read any more; what a checkpoint holds can be loaded on a new one. */
+export class DeviceLostError extends TensorError {
+  override readonly name = "DeviceLostError";
+}
+/** A kernel that the driver of this machine refuses to compile; it is taken out of the device's table, so that another serves next time. */
+export class KernelRefusedError extends TensorError {
+  override readonly name = "KernelRefusedError";
+}
 
 /** The caller's line outside this package, for errors that name places; cheap enough to be taken only when asked for. */
 export function callSite(): string {

@@ -2,6 +2,7 @@ export type { Hosted, HostTensor, StepArgument } from "./arguments.ts";
 export { grad, noGrad, valueAndGrad, vjp } from "./autograd.ts";
 export { Cell, type CellOptions, Parameter, State, type TensorLike } from "./cell.ts";
 export { checkpointed } from "./checkpointed.ts";
+export { collapse, type Iteration, type LeafAccess } from "./collapse.ts";
 export { type CompileOptions, compile, type Statics, type Step } from "./compile.ts";
 export { arange, type CreateOptions, full, type Nested, ones, onesLike, tensorOf as tensor, zeros, zerosLike } from "./create.ts";
 export {
@@ -18,7 +19,9 @@ export { type DType, decode, dtypes, encode, type HostArray, isFloat, type Regis
 export {
   callSite,
   DeviceError,
+  DeviceLostError,
   DTypeError,
+  KernelRefusedError,
   LifetimeError,
   MissingKernelError,
   OutOfMemoryError,

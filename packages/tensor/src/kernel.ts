@@ -76,7 +76,8 @@ export interface Driver {
   readonly caps: Readonly<Record<string, number | boolean | string>>;
   /** What binding offsets must be a multiple of, in bytes. */
   readonly alignment: number;
-  allocate(bytes: number): unknown;
+  /** `fixed`: for a cell or a plan's input, which keep it for life; a driver may put many of those into one. */
+  allocate(bytes: number, fixed?: boolean): unknown;
   release(storage: unknown): void;
   write(storage: unknown, offset: number, bytes: Uint8Array): void;
   /** A copy, once all earlier launches are done. */

@@ -27,7 +27,8 @@ export function sizeClass(bytes: number): number {
 /** A device's memory by size class. Buffers come back when the last value that holds them goes. */
 export class Pool {
   readonly #device: Device;
-  readonly #free = new Map<number, unknown[]>();
+  /** Fixed storages are kept apart: a driver may lay them out differently. */
+  readonly #free = { fixed: new Map<number, unknown[]>(), passing: new Map<number, unknown[]>() };
   /** Live buffers, with the line that made them where the device records it. */
   readonly #live = new Map<Buffer, string | undefined>();
   #liveBytes = 0;
@@ -43,11 +44,11 @@ export class Pool {
   take(bytes: number, fixed = false): Buffer {
     const size = sizeClass(bytes);
     const buffer = new Buffer(this.#device, size, undefined, fixed);
-    const free = this.#free.get(size);
+    const free = this.#freeFor(buffer).get(size);
     if (free && free.length > 0) {
       buffer.storage = free.pop();
       this.#pooledBytes -= size;
-    } else buffer.storage = this.#allocate(size);
+    } else buffer.storage = this.#allocate(size, fixed);
     this.#live.set(buffer, this.#device.debug ? callSite() : undefined);
     this.#liveBytes += size;
     this.#peak = Math.max(this.#peak, this.#liveBytes);
@@ -55,22 +56,27 @@ export class Pool {
   }
 
   /** Asks the driver; when it cannot, gives it back what is pooled and asks again. */
-  #allocate(size: number): unknown {
+  #allocate(size: number, fixed: boolean): unknown {
     this.#allocations++;
     try {
-      return this.#device.driver.allocate(size);
+      return this.#device.driver.allocate(size, fixed);
     } catch (error) {
       if (this.#pooledBytes === 0) throw error;
       this.clear();
-      return this.#device.driver.allocate(size);
+      return this.#device.driver.allocate(size, fixed);
     }
+  }
+
+  #freeFor({ fixed }: Buffer): Map<number, unknown[]> {
+    return fixed ? this.#free.fixed : this.#free.passing;
   }
 
   give(buffer: Buffer): void {
     if (!this.#live.delete(buffer)) return;
-    const free = this.#free.get(buffer.bytes) ?? [];
+    const lists = this.#freeFor(buffer);
+    const free = lists.get(buffer.bytes) ?? [];
     free.push(buffer.storage);
-    this.#free.set(buffer.bytes, free);
+    lists.set(buffer.bytes, free);
     buffer.storage = undefined;
     this.#liveBytes -= buffer.bytes;
     this.#pooledBytes += buffer.bytes;
@@ -78,8 +84,10 @@ export class Pool {
 
   /** Returns pooled storages to the driver. */
   clear(): void {
-    for (const list of this.#free.values()) for (const storage of list) this.#device.driver.release(storage);
-    this.#free.clear();
+    for (const lists of [this.#free.fixed, this.#free.passing]) {
+      for (const list of lists.values()) for (const storage of list) this.#device.driver.release(storage);
+      lists.clear();
+    }
     this.#pooledBytes = 0;
   }
 

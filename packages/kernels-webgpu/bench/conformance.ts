@@ -1,0 +1,35 @@
+/**
+ * Conformance cases whose names match a pattern, with what failed and what was slow: for the desk, where a whole test run is too long.
+ * npx tsx --conditions=@x/source bench/conformance.ts '^softmax' [--loose] [--most 10]
+ */
+import { parseArgs } from "node:util";
+import { samples as opSamples } from "@x/ops/samples";
+import { primitiveSamples } from "@x/tensor/samples";
+import { conformanceCases } from "@x/testing";
+import { type WebgpuDriver, webgpu } from "../src/index.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { loose: { type: "boolean", default: false }, most: { type: "string", default: "10" } },
+});
+const pattern = new RegExp(positionals[0] ?? ".");
+const strict = !values.loose;
+const device = await webgpu({ strict });
+const driver = device.driver as WebgpuDriver;
+console.log(driver.caps.architecture, driver.adapter.info.description);
+const failed: string[] = [];
+let passed = 0;
+const begun = performance.now();
+for (const { name, run } of conformanceCases(device, [...primitiveSamples, ...opSamples], { strict })) {
+  if (!pattern.test(name)) continue;
+  const at = performance.now();
+  await run().then(
+    () => passed++,
+    (error: unknown) => failed.push(`${name}: ${(error as Error).message.slice(0, 800)}`),
+  );
+  const elapsed = performance.now() - at;
+  if (elapsed > 3000) console.log(`slow: ${name}, ${elapsed.toFixed(0)} ms`);
+}
+console.log(failed.slice(0, Number(values.most)).join("\n----\n"));
+console.log(`${passed} passed, ${failed.length} failed in ${((performance.now() - begun) / 1000).toFixed(1)} s`, driver.figures);
+device.close();

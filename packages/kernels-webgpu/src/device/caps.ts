@@ -1,0 +1,33 @@
+/** What planners are told of an adapter. */
+export interface Caps extends Readonly<Record<string, number | boolean | string>> {
+  readonly maxStorageBuffersPerShaderStage: number;
+  readonly maxStorageBufferBindingSize: number;
+  readonly maxComputeWorkgroupStorageSize: number;
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  /** Dispatches are stopped at 65,535 workgroups a dimension; lines of them are folded. */
+  readonly maxComputeWorkgroupsPerDimension: number;
+  readonly f16: boolean;
+  readonly subgroups: boolean;
+  readonly timestamps: boolean;
+  /** The processor plays the GPU: shared memory and barriers cost there, and do not help. */
+  readonly software: boolean;
+  readonly vendor: string;
+  readonly architecture: string;
+}
+
+export function capsOf(adapter: GPUAdapter, { limits, features }: GPUDevice): Caps {
+  const { vendor, architecture, isFallbackAdapter } = adapter.info;
+  return {
+    maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+    maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+    f16: features.has("shader-f16"),
+    subgroups: features.has("subgroups"),
+    timestamps: features.has("timestamp-query"),
+    software: isFallbackAdapter || /swiftshader|software|llvmpipe/i.test(`${architecture} ${adapter.info.description}`),
+    vendor,
+    architecture,
+  };
+}

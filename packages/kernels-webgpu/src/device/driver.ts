@@ -1,0 +1,242 @@
+import {
+  type Binding,
+  type BoundStep,
+  DeviceLostError,
+  type Driver,
+  type DType,
+  type Executable,
+  type KernelRefusedError,
+  OutOfMemoryError,
+  TensorError,
+  tensorInterface,
+} from "@x/tensor";
+import { parameterWords } from "../wgsl/declarations.ts";
+import { type Caps, capsOf } from "./caps.ts";
+import type { WebgpuLaunch } from "./launch.ts";
+import { type Layout, layOut, rangeOf } from "./layout.ts";
+import { Memory, type MemoryOptions, type Storage } from "./memory.ts";
+import { driverName } from "./name.ts";
+import { type Compiled, Pipelines } from "./pipelines.ts";
+import { Readback } from "./readback.ts";
+import { type Dispatch, Recorder } from "./recorder.ts";
+
+const served: readonly DType[] = ["f32", "f16", "bf16", "i32", "u32", "u8", "bool"];
+type Bindings = Readonly<Record<string, Binding>>;
+
+export interface DriverOptions extends MemoryOptions {
+  readonly caps?: Partial<Caps>;
+}
+
+/** What happens on a device of this kind since its start. */
+export interface WebgpuFigures {
+  readonly submits: number;
+  readonly dispatches: number;
+  readonly pipelines: number;
+  readonly buffers: number;
+  readonly bytes: number;
+}
+
+/** A launch ready to be bound: its pipeline, where its buffers lie, how large its grid is. */
+interface Prepared {
+  readonly compiled: Compiled;
+  readonly layout: Layout;
+  readonly grid: readonly [number, number, number];
+}
+
+/** The memory and launches of a GPUDevice as the tensor package wants them. */
+export class WebgpuDriver implements Driver {
+  readonly name = driverName;
+  readonly interface = tensorInterface;
+  readonly dtypes = served;
+  readonly alignment = 256;
+  readonly caps: Caps;
+  readonly gpu: GPUDevice;
+  readonly adapter: GPUAdapter;
+  readonly recorder: Recorder;
+  readonly #memory: Memory;
+  readonly #pipelines: Pipelines;
+  readonly #readback: Readback;
+  /** What the hardware reported since somebody last waited. */
+  readonly #late: Error[] = [];
+  #lost: DeviceLostError | undefined;
+  /** Resolves when the device is gone, with why. */
+  readonly lost: Promise<DeviceLostError>;
+  /** Told of kernels whose source is refused; set by who made the device. */
+  onRefused: (kernel: string, error: KernelRefusedError) => void = () => {};
+
+  constructor(adapter: GPUAdapter, gpu: GPUDevice, options: DriverOptions = {}) {
+    this.gpu = gpu;
+    this.adapter = adapter;
+    this.caps = { ...capsOf(adapter, gpu), ...options.caps } as Caps;
+    this.recorder = new Recorder(gpu);
+    this.#memory = new Memory(gpu, options, (error) => this.#late.push(error));
+    this.#pipelines = new Pipelines(gpu, (kernel, error) => {
+      this.#late.push(error);
+      this.onRefused(kernel, error);
+    });
+    this.#readback = new Readback(gpu);
+    gpu.addEventListener("uncapturederror", (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.#late.push(new TensorError(`device webgpu: ${error.message}`));
+    });
+    this.lost = gpu.lost.then(({ reason, message }) => {
+      this.#lost = new DeviceLostError(
+        `device webgpu: the device was lost (${reason || "unknown"}: ${message || "no words from the driver"}). What was on it is gone. ` +
+          "Open a new one with await webgpu() and load the last checkpoint.",
+      );
+      return this.#lost;
+    });
+  }
+
+  get figures(): WebgpuFigures {
+    const { submits, dispatches } = this.recorder.figures;
+    return { submits, dispatches, pipelines: this.#pipelines.count, buffers: this.#memory.buffers, bytes: this.#memory.bytes };
+  }
+
+  allocate(bytes: number, fixed = false): Storage {
+    this.#expectAlive();
+    return this.#memory.allocate(bytes, fixed);
+  }
+
+  release(storage: unknown): void {
+    if (this.#lost) return;
+    this.recorder.flush();
+    this.#memory.release(storage as Storage);
+  }
+
+  write(storage: unknown, offset: number, bytes: Uint8Array): void {
+    this.#expectAlive();
+    const { buffer, offset: base } = storage as Storage;
+    this.recorder.flush();
+    const whole = bytes.byteLength & ~3;
+    if (whole > 0) this.gpu.queue.writeBuffer(buffer, base + offset, unshared(bytes), 0, whole);
+    if (whole === bytes.byteLength) return;
+    // The queue writes whole words; what follows the last one belongs to nobody.
+    const rest = new Uint8Array(4);
+    rest.set(bytes.subarray(whole));
+    this.gpu.queue.writeBuffer(buffer, base + offset + whole, rest);
+  }
+
+  async read(storage: unknown, offset: number, bytes: number): Promise<Uint8Array> {
+    this.#expectAlive();
+    const { buffer, offset: base } = storage as Storage;
+    this.recorder.flush();
+    const copied = this.#readback.read(buffer, base + offset, bytes).catch((error: unknown) => error as Error);
+    const [made] = await Promise.all([copied, this.#pipelines.checked()]);
+    await this.#reportLate();
+    if (made instanceof Error) throw this.#lost ?? new TensorError(`device webgpu: reading back failed: ${made.message}`, { cause: made });
+    return made;
+  }
+
+  run({ name, launches, bindings }: BoundStep): void {
+    this.#expectAlive();
+    for (const launch of launches as readonly WebgpuLaunch[]) {
+      const { compiled, layout, grid } = this.#prepare(name, launch, bindings);
+      const uniform = this.recorder.place(parameterWords(launch.params, grid[0]));
+      this.recorder.add(this.#bind(launch, compiled, layout, grid, uniform));
+    }
+  }
+
+  /** Parameters and bind groups are made once; running encodes one pass. */
+  build(steps: readonly BoundStep[]): Executable {
+    this.#expectAlive();
+    const prepared = steps.flatMap(({ name, launches, bindings }) =>
+      (launches as readonly WebgpuLaunch[]).map((launch) => ({ launch, ...this.#prepare(name, launch, bindings) })),
+    );
+    const words = prepared.map(({ launch, grid }) => parameterWords(launch.params, grid[0]));
+    const places = placed(words, this.alignment / 4);
+    const size = Math.max(256, 4 * places.total);
+    const uniform = this.gpu.createBuffer({ size, usage: 0x40 | 0x8, label: "parameters of a step" });
+    for (const [i, block] of words.entries()) this.gpu.queue.writeBuffer(uniform, 4 * places.offsets[i]!, block);
+    const dispatches = prepared.map(({ launch, compiled, layout, grid }, i) =>
+      this.#bind(launch, compiled, layout, grid, { buffer: uniform, offset: 4 * places.offsets[i]!, size: 4 * words[i]!.length }),
+    );
+    return {
+      run: () => {
+        this.#expectAlive();
+        this.recorder.flush();
+        this.recorder.submit(dispatches);
+      },
+      release: () => {
+        if (!this.#lost) uniform.destroy();
+      },
+    };
+  }
+
+  async settled(): Promise<void> {
+    this.#expectAlive();
+    this.recorder.flush();
+    await Promise.all([this.gpu.queue.onSubmittedWorkDone().catch(() => {}), this.#pipelines.checked()]);
+    await this.#reportLate();
+  }
+
+  close(): void {
+    this.gpu.destroy();
+  }
+
+  #prepare(kernel: string, launch: WebgpuLaunch, bindings: Bindings): Prepared {
+    const ranges = launch.buffers.map(({ buffer }) => {
+      const binding = bindings[buffer];
+      if (!binding) throw new TensorError(`device webgpu: kernel ${kernel} launches on a buffer "${buffer}" that its plan does not have.`);
+      return rangeOf(binding.storage as Storage, binding.offset, binding.bytes);
+    });
+    const layout = layOut(launch.buffers, ranges, this.caps.maxStorageBufferBindingSize);
+    const count = layout.slots.reduce((n, slot) => n + slot.ranges.length, 0);
+    if (count > this.caps.maxStorageBuffersPerShaderStage)
+      throw new OutOfMemoryError(
+        `device webgpu: kernel ${kernel} needs ${count} storage bindings (${launch.buffers.map(({ name }, i) => `${name} ${ranges[i]!.size} bytes`).join(", ")}), the adapter has ` +
+          `${this.caps.maxStorageBuffersPerShaderStage} of at most ${this.caps.maxStorageBufferBindingSize} bytes. Use smaller tensors.`,
+      );
+    return { compiled: this.#pipelines.get(kernel, launch, layout), layout, grid: gridOf(launch) };
+  }
+
+  #bind(
+    { label }: WebgpuLaunch,
+    { pipeline, group }: Compiled,
+    { slots }: Layout,
+    grid: Dispatch["grid"],
+    uniform: GPUBufferBinding,
+  ): Dispatch {
+    const ranges = slots.flatMap((slot) => slot.ranges);
+    const entries = [...ranges, uniform].map((resource, binding) => ({ binding, resource }));
+    return { label, pipeline, grid, group: this.gpu.createBindGroup({ layout: group, entries }) };
+  }
+
+  #expectAlive(): void {
+    if (this.#lost) throw this.#lost;
+  }
+
+  /** Throws what went wrong since last time: the loss of the device before everything, then a refused kernel, then the rest. */
+  async #reportLate(): Promise<void> {
+    // Errors arrive by events of their own: let them.
+    await Promise.resolve();
+    if (this.#lost) throw this.#lost;
+    const late = this.#late.splice(0);
+    const first = late.find(({ name }) => name === "OutOfMemoryError") ?? late.find(({ name }) => name === "KernelRefusedError") ?? late[0];
+    if (first) throw first;
+  }
+}
+
+/** Dawn's queue refuses views of shared memory. */
+function unshared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : bytes.slice();
+}
+
+/** A line of workgroups, folded into a plane where it is longer than a dimension may be. */
+function gridOf({ groups }: WebgpuLaunch): readonly [number, number, number] {
+  if (typeof groups !== "number") return groups;
+  const longest = 65_535;
+  if (groups <= longest) return [groups, 1, 1];
+  const rows = Math.ceil(groups / longest);
+  return [Math.ceil(groups / rows), rows, 1];
+}
+
+function placed(blocks: readonly { readonly length: number }[], step: number): { offsets: number[]; total: number } {
+  let total = 0;
+  const offsets = blocks.map(({ length }) => {
+    const offset = total;
+    total += Math.ceil(length / step) * step;
+    return offset;
+  });
+  return { offsets, total };
+}

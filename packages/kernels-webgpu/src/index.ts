@@ -1,0 +1,8 @@
+export type { Caps } from "./device/caps.ts";
+export { type DriverOptions, WebgpuDriver, type WebgpuFigures } from "./device/driver.ts";
+export { type BufferUse, f32, i32, type Param, u32, type WebgpuLaunch } from "./device/launch.ts";
+export { type WebgpuOptions, webgpu } from "./device/webgpu.ts";
+export { webgpuKernels } from "./kernels/all.ts";
+export { type WebgpuKernel, type WebgpuQuestion, type WebgpuRequest, webgpuKernel } from "./kernels/kernel.ts";
+export type { Place, Planner, Run, Stored, Strided, Use, Wide } from "./kernels/planner.ts";
+export type { Elements } from "./wgsl/elements.ts";

@@ -1,0 +1,6 @@
+import type { Kernel } from "@x/tensor";
+import { concatKernel, copyKernel, embedKernel } from "./movement.ts";
+import { pointwiseKernel } from "./pointwise.ts";
+
+/** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
+export const webgpuKernels = (): Kernel[] => [pointwiseKernel, copyKernel, concatKernel, embedKernel];
