@@ -18,6 +18,7 @@ const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const commands = {
   start: { source: "apps/gpt/src/quickstart.ts" },
   gpt: { source: "apps/gpt/src/main.ts" },
+  playground: { tool: "vite", args: ["apps/playground"] },
   parity: { source: "apps/parity/src/main.ts" },
   bench: { source: "bench/run.mjs" },
   test: { tool: "vitest", args: ["run"] },

@@ -1,0 +1,124 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import type { Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openSafetensors } from "@x/checkpoint";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { buildSite, serveSite } from "./site.ts";
+
+const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const present = existsSync(executablePath);
+if (!present) console.warn(`browser: ${executablePath} is missing, 5 tests not run. Install Chromium, or set CHROMIUM to one.`);
+
+test.runIf(process.env.CI === "true")("the browser is there", () => expect(present, `${executablePath} is missing`).toBe(true));
+
+describe.skipIf(!present)("the page in Chromium", () => {
+  let folder: string;
+  let server: Server;
+  let address: string;
+  let browser: Browser;
+  let context: BrowserContext;
+  let complaints: string[];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "x-playground-"));
+    await buildSite(join(folder, "site"));
+    ({ server, address } = await serveSite(join(folder, "site")));
+    browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  }, 120_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+    if (folder) await rm(folder, { recursive: true, force: true });
+  });
+
+  beforeEach(async () => {
+    complaints = [];
+    context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  });
+
+  afterEach(async () => {
+    await context.close();
+    expect(complaints).toEqual([]);
+  });
+
+  /** A page that is ready to start. */
+  async function visit(place: "isolated" | "plain"): Promise<Page> {
+    const page = await context.newPage();
+    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+    await page.goto(`${address}/${place}/`);
+    await page.locator("#start:enabled").waitFor();
+    return page;
+  }
+
+  async function start(page: Page, steps: number): Promise<void> {
+    await page.selectOption("#model", "gpt-tiny");
+    await page.selectOption("#device", "wasm");
+    await page.fill("#steps", String(steps));
+    await page.click("#start");
+  }
+
+  const status = (page: Page, begin: string) => page.locator("#status", { hasText: new RegExp(`^${begin}:`) }).waitFor();
+  /** The validation loss after so many steps, all its digits. */
+  async function validation(page: Page, steps: number): Promise<number> {
+    await page
+      .locator("#curve")
+      .and(page.getByLabel(`at step ${steps}, validation`))
+      .waitFor();
+    return Number(await page.locator("#val-loss").getAttribute("value"));
+  }
+  const kept = async (page: Page) => {
+    const downloading = page.waitForEvent("download");
+    await page.locator("#save:enabled").click();
+    const download = await downloading;
+    const path = join(folder, download.suggestedFilename());
+    await download.saveAs(path);
+    return path;
+  };
+
+  /** The run without interruption, on one thread, for the others to be compared with. */
+  let expected: number;
+
+  test("trains without isolation, on one thread: the loss falls, a sample and a map appear", async () => {
+    const page = await visit("plain");
+    expect(await page.locator("#device-words").textContent()).toMatch(/^1 thread: .*cross-origin isolation/);
+    await start(page, 120);
+    await status(page, "Finished");
+    expected = await validation(page, 120);
+    const [first, last] = /from ([\d.]+) at step 1 to ([\d.]+)/.exec((await page.locator("#curve").getAttribute("aria-label"))!)!.slice(1);
+    expect(Number(last)).toBeLessThan(Number(first) - 0.5);
+    await page.getByText("after 120 steps").waitFor();
+    const sample = await page.locator("#samples li").first().locator("p").last().textContent();
+    expect(sample!.length).toBeGreaterThan(100);
+    await page.selectOption("#layer", { label: "2" });
+    await page.locator("#map").and(page.getByLabel("Attention of layer 2, head 1")).waitFor();
+    expect(await page.locator("#reading").textContent()).toMatch(/at 32 looks at .+ \(\d+ %\)/);
+    expect(await page.locator("#memory").textContent()).toMatch(/MB/);
+  });
+
+  test("a run that is paused, saved, loaded into a new page and resumed ends with the same bits, on two threads", async () => {
+    const page = await visit("isolated");
+    expect(await page.locator("#device-words").textContent()).toMatch(/threads$/);
+    await start(page, 120);
+    await page.locator("#pause:enabled").click();
+    await status(page, "Paused|Finished");
+    const path = await kept(page);
+    const { tensors, metadata } = await openSafetensors(await readFile(path));
+    expect(tensors.get("blocks.0.attention.query.weight")?.shape).toEqual([32, 32]);
+    expect(metadata.has("playground")).toBe(true);
+    await page.close();
+
+    const again = await visit("isolated");
+    await again.setInputFiles("#load-file", path);
+    await status(again, "Paused|Finished");
+    const step = /step-(\d+)/.exec(path)![1]!;
+    expect(await again.locator("#step").textContent()).toBe(`${step} of 120`);
+    if (Number(step) < 120) await again.click("#pause");
+    await status(again, "Finished");
+    expect(await validation(again, 120)).toBe(expected);
+  });
+});
