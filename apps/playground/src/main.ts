@@ -33,11 +33,11 @@ function open(): Worker {
   opened.onerror = (event) => {
     event.preventDefault();
     opened.terminate();
-    dispatch({
-      type: "crashed",
-      words: `The worker that trains has broken down: ${event.message || "the browser ended it, perhaps for lack of memory"}.`,
-    });
-    worker = open();
+    const began = state.ready !== undefined;
+    const why = event.message || (began ? "the browser ended it, perhaps for lack of memory" : "it could not be loaded");
+    dispatch({ type: "crashed", words: `The worker that trains has broken down: ${why}.` });
+    // One that does not even begin would not the next time.
+    if (began) worker = open();
   };
   return opened;
 }

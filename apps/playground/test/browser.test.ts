@@ -10,7 +10,7 @@ import { buildSite, serveSite } from "./site.ts";
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const present = existsSync(executablePath);
-if (!present) console.warn(`browser: ${executablePath} is missing, 5 tests not run. Install Chromium, or set CHROMIUM to one.`);
+if (!present) console.warn(`browser: ${executablePath} is missing, 4 tests not run. Install Chromium, or set CHROMIUM to one.`);
 
 test.runIf(process.env.CI === "true")("the browser is there", () => expect(present, `${executablePath} is missing`).toBe(true));
 
@@ -62,7 +62,7 @@ describe.skipIf(!present)("the page in Chromium", () => {
     await page.click("#start");
   }
 
-  const status = (page: Page, begin: string) => page.locator("#status", { hasText: new RegExp(`^${begin}:`) }).waitFor();
+  const status = (page: Page, begin: string) => page.locator("#status", { hasText: new RegExp(`^(${begin}):`) }).waitFor();
   /** The validation loss after so many steps, all its digits. */
   async function validation(page: Page, steps: number): Promise<number> {
     await page
@@ -120,5 +120,71 @@ describe.skipIf(!present)("the page in Chromium", () => {
     if (Number(step) < 120) await again.click("#pause");
     await status(again, "Finished");
     expect(await validation(again, 120)).toBe(expected);
+  });
+
+  test("works with the keyboard alone, on a phone's screen, in the colours chosen", async () => {
+    const page = await visit("plain");
+    await page.setViewportSize({ width: 360, height: 740 });
+    const tabTo = async (id: string) => {
+      for (let i = 0; i < 60; i++) {
+        await page.keyboard.press("Tab");
+        if (await page.evaluate((id) => document.activeElement?.matches(id), id)) return;
+      }
+      throw new Error(`Tab never reaches ${id}.`);
+    };
+    await tabTo('[name="theme"]');
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowRight");
+    expect(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)).toBe("dark");
+    await tabTo("#model");
+    await page.keyboard.press("ArrowUp");
+    await tabTo("#steps");
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("30");
+    await page.keyboard.press("Enter");
+    await status(page, "Finished");
+    await page.getByText("after 30 steps").waitFor();
+    await tabTo("#prompt");
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("const a");
+    await page.keyboard.press("Enter");
+    await page.locator("#samples strong", { hasText: "const a" }).waitFor();
+    await page.locator("#reading", { hasText: "at 32 looks at" }).waitFor();
+    await tabTo("#position");
+    await page.keyboard.press("ArrowLeft");
+    expect(await page.locator("#position").getAttribute("aria-valuetext")).toMatch(/at 31 looks at/);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+  });
+
+  test("a text of one's own is kept beyond the page; what does not fit is said in words and changes nothing", async () => {
+    const page = await visit("plain");
+    const notice = (words: RegExp) => page.locator("#notice-words", { hasText: words }).waitFor();
+    const write = async (text: string) => {
+      await page.locator("#text label", { hasText: "Your own" }).click();
+      await page.fill("#own-text", text);
+    };
+    await write("too short");
+    await start(page, 30);
+    await notice(/a window of context 32 takes 33 tokens/);
+    await write("the cat sat on the mat.\n".repeat(200));
+    await start(page, 30);
+    await status(page, "Finished");
+    const path = await kept(page);
+    await page.setInputFiles("#load-file", { name: "photo.jpg", mimeType: "image/jpeg", buffer: Buffer.from("no tensors here") });
+    await notice(/photo\.jpg: is no safetensors file/);
+    await page.locator("#text label", { hasText: "This page" }).click();
+    await page.setInputFiles("#load-file", path);
+    await notice(/is not among the 12 characters of the vocabulary/);
+    await status(page, "Finished");
+    await page.fill("#prompt", "the ");
+    await page.click("#write-button");
+    await page.locator("#samples strong", { hasText: "the " }).first().waitFor();
+    await write("a cat on a mat on a hat.\n".repeat(200));
+    await page.setInputFiles("#load-file", path);
+    await notice(/read another text before/);
+    await page.reload();
+    await notice(/keeps a run on “Pasted text”, at step 30/);
+    await page.locator("#recover:enabled").click();
+    await status(page, "Finished");
   });
 });

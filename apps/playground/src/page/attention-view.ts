@@ -6,6 +6,8 @@ import { byId, setOptions, setText } from "./dom.ts";
 
 /** Room for the labels of rows and columns. */
 const labels = 18;
+/** Positions of a map that has not come yet. */
+const positions = 32;
 
 /** The map of one head, the choice of the head, and the position that is read out. */
 export function attentionView(send: (command: Command) => void): (state: State) => void {
@@ -15,9 +17,13 @@ export function attentionView(send: (command: Command) => void): (state: State) 
   let shown: AttentionWords | undefined;
   const picture = new Picture(canvas, (context, { width }, colors) => {
     if (shown) paint(context, shown, width, Number(position.value), colors);
+    else paintEmpty(context, width, colors);
   });
   const read = () => {
-    setText(byId("reading"), shown ? reading(shown, Number(position.value)) : "");
+    const words = shown ? reading(shown, Number(position.value)) : "Choose a position here or in the map to read where it looks.";
+    setText(byId("reading"), words);
+    // Read out when the slider is moved, and not at every new map.
+    position.setAttribute("aria-valuetext", words);
     picture.draw();
   };
   const ask = () => send({ type: "look", layer: Number(layer.value), head: Number(head.value) });
@@ -30,6 +36,7 @@ export function attentionView(send: (command: Command) => void): (state: State) 
     position.value = String(row);
     read();
   });
+  read();
   return ({ run, attention }) => {
     const numbers = (count: number) => Array.from({ length: count }, (_, i) => ({ value: String(i), text: String(i + 1) }));
     setOptions(layer, numbers(run?.numLayers ?? 0));
@@ -52,6 +59,16 @@ export function attentionView(send: (command: Command) => void): (state: State) 
 }
 
 const cellOf = (words: AttentionWords | undefined, width: number): number => (width - labels) / (words?.tokens.length ?? 1);
+
+/** Where the map will be. */
+function paintEmpty(context: CanvasRenderingContext2D, width: number, colors: Colors): void {
+  const cell = (width - labels) / positions;
+  context.fillStyle = colors.line;
+  context.globalAlpha = 0.4;
+  for (let row = 0; row < positions; row++)
+    for (let column = 0; column <= row; column++) context.fillRect(labels + column * cell, labels + row * cell, cell - 1, cell - 1);
+  context.globalAlpha = 1;
+}
 
 function paint(context: CanvasRenderingContext2D, words: AttentionWords, width: number, position: number, colors: Colors): void {
   const { tokens, weights } = words;

@@ -8,7 +8,8 @@ interface DeviceRow {
   readonly title: string;
   /** What it is here, or why it cannot be had. */
   look(): Promise<Pick<DeviceWords, "words" | "available">>;
-  open(): Promise<Device>;
+  /** `lost` is called where the device goes away later on. */
+  open(lost: (error: Error) => void): Promise<Device>;
 }
 
 const rows: readonly DeviceRow[] = [
@@ -31,8 +32,8 @@ export const lookForDevices = (): Promise<DeviceWords[]> =>
   Promise.all(rows.map(async ({ id, title, look }) => ({ id, title, ...(await look()) })));
 
 /** Opens the device of this id. */
-export function openDevice(id: string): Promise<Device> {
+export function openDevice(id: string, lost: (error: Error) => void): Promise<Device> {
   const row = rows.find((each) => each.id === id);
   if (!row) throw new Error(`There is no device "${id}"; there are ${rows.map((each) => each.id).join(" and ")}.`);
-  return row.open();
+  return row.open(lost);
 }

@@ -3,13 +3,13 @@ import type { Device } from "@x/tensor";
 import { presetOf } from "../presets.ts";
 import type { Command, Report, TextChoice } from "../protocol.ts";
 import { lookForDevices, openDevice } from "./device.ts";
+import type { TrainingText } from "./parts.ts";
 import { describedRun } from "./run-description.ts";
 import { unpackRun } from "./run-file.ts";
 import { Runs } from "./runs.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
 type Handlers = { readonly [T in Command["type"]]: (command: Extract<Command, { type: T }>) => Promise<void> };
-type Text = SessionOptions["text"];
 
 /** What a session is made of, but for its device. */
 interface Plan extends Pick<SessionOptions, "preset" | "steps" | "seed" | "text" | "tokenizer" | "directory"> {
@@ -74,7 +74,11 @@ export class Host {
   }
 
   /** Begins a run in a directory of its own, which goes again where that fails. */
-  async #beginNew(device: string, choice: TextChoice, plan: (runs: Runs, text: Text, directory: string) => Promise<Plan>): Promise<void> {
+  async #beginNew(
+    device: string,
+    choice: TextChoice,
+    plan: (runs: Runs, text: TrainingText, directory: string) => Promise<Plan>,
+  ): Promise<void> {
     const runs = await this.#runs;
     const text = await textOf(choice);
     const directory = await runs.add(text);
@@ -90,7 +94,12 @@ export class Host {
   /** Puts a session in the place of the one that is there, which waits meanwhile. Where that fails, the old one goes on as if nothing had been. */
   async #begin(device: string, plan: Plan): Promise<void> {
     const { files } = await this.#runs;
-    const make = async () => sessionOn(await openDevice(device), { ...plan, files, report: this.#report }, plan.restore);
+    let made: Session | undefined;
+    const lost = (error: Error) => made && void this.#lost(made, error);
+    const make = async () => {
+      made = await sessionOn(await openDevice(device, lost), { ...plan, files, report: this.#report }, plan.restore);
+      return made;
+    };
     const old = this.#session;
     const next = await (old ? old.gate.run(make) : make());
     await old?.close();
@@ -105,9 +114,9 @@ export class Host {
 
   /** A run has ended before its time: says why, and from where it can go on. */
   async #lost(session: Session, error: unknown): Promise<void> {
-    await session.close();
     if (this.#session !== session) return;
     this.#session = undefined;
+    await session.close().catch(() => undefined);
     const kept = await (await this.#runs).newest();
     this.#report({ type: "failed", command: "training", words: wordsOf(error), kept: kept?.words.step, ended: true });
   }
@@ -125,13 +134,13 @@ async function sessionOn(device: Device, options: Omit<SessionOptions, "device">
 }
 
 /** The plan of a run that a checkpoint of this JSON goes on with. */
-function goingOn(json: unknown, name: string, text: Text, directory: string): Plan {
+function goingOn(json: unknown, name: string, text: TrainingText, directory: string): Plan {
   const { run, preset } = describedRun(json, name);
   const { steps, seed, tokenizer } = run;
   return { preset, steps, seed, text, directory, tokenizer: tokenizerFromJSON(tokenizer), restore: true };
 }
 
-async function textOf(choice: TextChoice): Promise<Text> {
+async function textOf(choice: TextChoice): Promise<TrainingText> {
   return choice.kind === "own" ? choice : (await import("./own-sources.ts")).ownSources;
 }
 

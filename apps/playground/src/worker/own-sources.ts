@@ -16,6 +16,8 @@ export const ownSources = {
     .map((path) => `==> ${shortPath(path)}\n${files[path]}\n`)
     .join(""),
   files: Object.keys(files).length,
+  /** What a sample may begin with: more telling than the first word. */
+  opening: "export ",
 };
 
 function shortPath(path: string): string {

@@ -8,11 +8,19 @@ import { families, type PlayModel } from "./families.ts";
 import type { RunDescription } from "./run-description.ts";
 import { TextReading } from "./text-reading.ts";
 
+/** A text to train on. JSON. */
+export interface TrainingText {
+  readonly name: string;
+  readonly text: string;
+  /** What samples begin with; the first word if absent. */
+  readonly opening?: string;
+}
+
 export interface PartsOptions {
   readonly preset: Preset;
   readonly steps: number;
   readonly seed: number;
-  readonly text: { readonly name: string; readonly text: string };
+  readonly text: TrainingText;
   /** Of the run that is gone on with; a new run takes the characters of its text. */
   readonly tokenizer?: Tokenizer | undefined;
   readonly device: Device;

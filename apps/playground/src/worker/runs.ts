@@ -1,6 +1,7 @@
 import { CheckpointError, type FileSystem, openTraining } from "@x/checkpoint";
 import type { KeptWords } from "../protocol.ts";
 import { databaseShelf, filesOn, memoryShelf, type Shelf } from "./kept-files.ts";
+import type { TrainingText } from "./parts.ts";
 import { describedRun } from "./run-description.ts";
 
 const root = "runs";
@@ -30,7 +31,7 @@ export class Runs {
   }
 
   /** A directory for a new run, with its text. */
-  async add(text: { readonly name: string; readonly text: string }): Promise<string> {
+  async add(text: TrainingText): Promise<string> {
     const directory = `${root}/${Date.now().toString().padStart(15, "0")}`;
     await this.#shelf.change({ put: new Map([[`${directory}/text.json`, new Blob([JSON.stringify(text)])]]) });
     return directory;
@@ -45,7 +46,7 @@ export class Runs {
     return this.files.remove(directory);
   }
 
-  async text(directory: string): Promise<{ name: string; text: string }> {
+  async text(directory: string): Promise<TrainingText> {
     const blob = await this.#shelf.get(`${directory}/text.json`);
     if (!blob) throw new CheckpointError("The text of the kept run is gone. Start a new run.");
     return JSON.parse(await blob.text());

@@ -24,6 +24,7 @@ export class Session {
   readonly #parts: ReturnType<typeof parts>;
   readonly #stop = new AbortController();
   #training: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
   #records: StepWords[] = [];
   #prompt = { prompt: "", temperature: 0.8 };
   /** The text on display, whose attention is shown. */
@@ -34,7 +35,7 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.directory = options.directory;
-    this.#prompt.prompt = openingOf(options.text.text);
+    this.#prompt.prompt = options.text.opening ?? firstWord(options.text.text);
     this.#parts = parts({
       ...options,
       before: () => this.#between(),
@@ -132,8 +133,13 @@ export class Session {
     return this.gate.run(() => this.#look());
   }
 
-  /** Ends the run and gives everything back. */
-  async close(): Promise<void> {
+  /** Ends the run and gives everything back, once. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#stop.abort();
     this.gate.resume();
     await this.#training?.catch(() => undefined);
@@ -190,5 +196,5 @@ export class Session {
 
 const onDevice = <R>(device: Device, fn: () => R): R => withDevice(device, () => noGrad(() => scope(fn)));
 
-/** What a sample of this text may begin with: its first words. */
-const openingOf = (text: string): string => /\S{1,20}\s?/.exec(text)?.[0] ?? text.slice(0, 1);
+/** The first word of a text, with the blank after it. */
+const firstWord = (text: string): string => /\S{1,20}\s?/.exec(text)?.[0] ?? text.slice(0, 1);
