@@ -171,7 +171,7 @@ describe.skipIf(!present)("the page in Chromium", () => {
     await status(page, "Finished");
     const path = await kept(page);
     await page.setInputFiles("#load-file", { name: "photo.jpg", mimeType: "image/jpeg", buffer: Buffer.from("no tensors here") });
-    await notice(/photo\.jpg: is no safetensors file/);
+    await notice(/^photo\.jpg: not a safetensors file/);
     await page.locator("#text label", { hasText: "This page" }).click();
     await page.setInputFiles("#load-file", path);
     await notice(/is not among the 12 characters of the vocabulary/);

@@ -39,7 +39,7 @@ function wordsOf({ records, evaluations }: State): string {
 function paint(context: CanvasRenderingContext2D, state: State, width: number, height: number, colors: Colors): void {
   const { run, records, evaluations } = state;
   const each: Point[] = records.map(({ step, loss }) => ({ x: step, y: loss }));
-  const mean = smooth(each, Math.max(5, each.length / 40));
+  const mean = smooth(each, Math.max(3, each.length / 50));
   const validation = evaluations.map(({ step, valLoss }) => ({ x: step, y: valLoss }));
   const blind = run ? Math.log(run.vocabSize) : undefined;
   const steps = stepRange(Math.max(each.at(-1)?.x ?? 0, validation.at(-1)?.x ?? 0), run?.steps ?? 1000);
@@ -100,7 +100,7 @@ function line(context: CanvasRenderingContext2D, points: readonly Point[], { toX
   context.lineWidth = 2;
   context.lineJoin = "round";
   context.beginPath();
-  for (const { x, y } of points) if (Number.isFinite(y)) context.lineTo(toX(x), toY(y));
+  for (const { x, y } of points) context.lineTo(toX(x), toY(y));
   context.stroke();
 }
 

@@ -21,17 +21,18 @@ export function roundStep(least: number): number {
   return [1, 2, 5, 10].map((digit) => digit * power).find((step) => step >= least * (1 - 1e-9))!;
 }
 
-/** Running mean: each point is the mean of those before it, weighed the less the older they are. `window` says how many count, at the beginning fewer. */
-export function smooth(points: readonly Point[], window: number): Point[] {
-  let mean: number | undefined;
-  let seen = 0;
-  return points.map(({ x, y }) => {
-    if (Number.isFinite(y)) {
-      // A run begins steeply: a long window would lag far behind.
-      const share = 1 / Math.min(Math.max(1, window), 1 + seen++ / 4);
-      mean = mean === undefined ? y : mean + share * (y - mean);
-    }
-    return { x, y: mean ?? Number.NaN };
+/**
+ * Each point as the mean of up to `half` points on both sides, so that the mean neither lags nor leads; near the beginning, where a run is steep, of as many as
+ * there are before it.
+ */
+export function smooth(points: readonly Point[], half: number): Point[] {
+  const finite = points.filter(({ y }) => Number.isFinite(y));
+  const sums = [0];
+  for (const { y } of finite) sums.push(sums.at(-1)! + y);
+  return finite.map(({ x }, i) => {
+    const reach = Math.min(Math.round(half), i);
+    const end = Math.min(finite.length, i + reach + 1);
+    return { x, y: (sums[end]! - sums[i - reach]!) / (end - i + reach) };
   });
 }
 

@@ -1,4 +1,3 @@
-import { tokenizerFromJSON } from "@x/data";
 import type { Device } from "@x/tensor";
 import { presetOf } from "../presets.ts";
 import type { Command, Report, TextChoice } from "../protocol.ts";
@@ -12,7 +11,7 @@ import { Session, type SessionOptions } from "./session.ts";
 type Handlers = { readonly [T in Command["type"]]: (command: Extract<Command, { type: T }>) => Promise<void> };
 
 /** What a session is made of, but for its device. */
-interface Plan extends Pick<SessionOptions, "preset" | "steps" | "seed" | "text" | "tokenizer" | "directory"> {
+interface Plan extends Pick<SessionOptions, "preset" | "steps" | "seed" | "text" | "earlier" | "directory"> {
   /** Goes on from the checkpoint in the directory, and waits there to be resumed. */
   readonly restore: boolean;
 }
@@ -93,11 +92,11 @@ export class Host {
 
   /** Puts a session in the place of the one that is there, which waits meanwhile. Where that fails, the old one goes on as if nothing had been. */
   async #begin(device: string, plan: Plan): Promise<void> {
-    const { files } = await this.#runs;
+    const { files, lasting } = await this.#runs;
     let made: Session | undefined;
     const lost = (error: Error) => made && void this.#lost(made, error);
     const make = async () => {
-      made = await sessionOn(await openDevice(device, lost), { ...plan, files, report: this.#report }, plan.restore);
+      made = await sessionOn(await openDevice(device, lost), { ...plan, files, lasting, report: this.#report }, plan.restore);
       return made;
     };
     const old = this.#session;
@@ -136,8 +135,7 @@ async function sessionOn(device: Device, options: Omit<SessionOptions, "device">
 /** The plan of a run that a checkpoint of this JSON goes on with. */
 function goingOn(json: unknown, name: string, text: TrainingText, directory: string): Plan {
   const { run, preset } = describedRun(json, name);
-  const { steps, seed, tokenizer } = run;
-  return { preset, steps, seed, text, directory, tokenizer: tokenizerFromJSON(tokenizer), restore: true };
+  return { preset, steps: run.steps, seed: run.seed, text, directory, earlier: run, restore: true };
 }
 
 async function textOf(choice: TextChoice): Promise<TrainingText> {

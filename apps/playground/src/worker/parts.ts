@@ -1,5 +1,5 @@
 import type { FileSystem, Json } from "@x/checkpoint";
-import { CharacterTokenizer, encodeText, evaluationWindows, splitTokens, type TextBatch, type Tokenizer } from "@x/data";
+import { CharacterTokenizer, encodeText, evaluationWindows, splitTokens, type TextBatch, type Tokenizer, tokenizerFromJSON } from "@x/data";
 import { adamW, nanoGptCosine } from "@x/optim";
 import { type Device, Generator, withDevice, withGenerator } from "@x/tensor";
 import { evaluator, languageLoss, type StepRecord, Trainer, tokenBatch, trainStep } from "@x/train";
@@ -21,8 +21,8 @@ export interface PartsOptions {
   readonly steps: number;
   readonly seed: number;
   readonly text: TrainingText;
-  /** Of the run that is gone on with; a new run takes the characters of its text. */
-  readonly tokenizer?: Tokenizer | undefined;
+  /** The run that is gone on with. Its tokenizer stays; a new run takes the characters of its text. */
+  readonly earlier?: RunDescription | undefined;
   readonly device: Device;
   /** Where checkpoints go. */
   readonly directory: string;
@@ -41,7 +41,7 @@ const evaluationBatches = 8;
 export function parts(options: PartsOptions) {
   const { preset, seed, device } = options;
   const { context, batch, betas, weightDecay, clipNorm } = preset.training;
-  const tokenizer = options.tokenizer ?? CharacterTokenizer.fromText(options.text.text);
+  const tokenizer = options.earlier ? tokenizerFromJSON(options.earlier.tokenizer) : CharacterTokenizer.fromText(options.text.text);
   const { train, validation } = splitTokens(encodeText(tokenizer, options.text.text));
   const reading = new TextReading({ tokens: train, batch, context, seed, order: "shuffled", before: options.before });
   const made = withDevice(device, () => {

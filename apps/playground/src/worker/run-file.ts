@@ -1,4 +1,5 @@
 import {
+  blobSource,
   CheckpointError,
   type FileSystem,
   type Json,
@@ -45,9 +46,7 @@ function listed(reader: TensorReader, before: string): [string, SavedTensor][] {
 
 /** Makes a file that `packRun` made a checkpoint in `directory` again, and returns its JSON. Throws where the file is anything else. */
 export async function unpackRun(file: Blob, name: string, directory: string, files: FileSystem): Promise<Json> {
-  const reader = await openSafetensors(file).catch((cause: Error) => {
-    throw new CheckpointError(`${name}: is no safetensors file, or a damaged one (${cause.message}).`, { cause });
-  });
+  const reader = await openSafetensors(blobSource(file, name));
   try {
     const { step, json } = readMetadata(reader, name);
     const entries = listed(reader, "");

@@ -10,9 +10,12 @@ const root = "runs";
 export class Runs {
   readonly #shelf: Shelf;
   readonly files: FileSystem;
+  /** Whether they outlive the page. */
+  readonly lasting: boolean;
 
-  constructor(shelf: Shelf) {
+  constructor(shelf: Shelf, lasting: boolean) {
     this.#shelf = shelf;
+    this.lasting = lasting;
     this.files = filesOn(shelf);
   }
 
@@ -20,14 +23,14 @@ export class Runs {
   static async open(): Promise<Runs> {
     const alone = await new Promise<boolean>((resolve) => {
       const held = () => new Promise<never>(() => {});
-      const asked = navigator.locks?.request("x-playground", { ifAvailable: true }, (lock) => {
+      const asked = globalThis.navigator?.locks?.request("x-playground", { ifAvailable: true }, (lock) => {
         resolve(lock !== null);
         return lock ? held() : undefined;
       });
       if (!asked) resolve(true);
     });
     const shelf = alone ? await databaseShelf("x-playground").catch(() => undefined) : undefined;
-    return new Runs(shelf ?? memoryShelf());
+    return new Runs(shelf ?? memoryShelf(), shelf !== undefined);
   }
 
   /** A directory for a new run, with its text. */

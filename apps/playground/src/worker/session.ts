@@ -10,6 +10,8 @@ import { Timetable } from "./timetable.ts";
 
 export interface SessionOptions extends Omit<PartsOptions, "before" | "onStep" | "onEvaluation" | "signal"> {
   readonly report: (report: Report) => void;
+  /** Whether checkpoints outlive the page. */
+  readonly lasting: boolean;
 }
 
 /** Positions of the text whose attention is shown. */
@@ -52,14 +54,30 @@ export class Session {
 
   get words(): RunWords {
     const { preset, steps, text, device } = this.#options;
-    const { model, tokenizer, trainer, reading } = this.#parts;
-    const anew = "The run read another text before. It goes on from its weights and reads this one from the start.";
+    const { model, tokenizer, trainer } = this.#parts;
     return {
       ...{ preset: preset.id, device: device.name, text: text.name, characters: text.text.length },
       ...{ vocabSize: tokenizer.vocabSize, numParameters: model.numParameters },
       ...{ numLayers: preset.numLayers, numHeads: preset.numHeads },
-      ...{ step: trainer.step, steps, notes: reading.anew ? [anew] : [] },
+      ...{ step: trainer.step, steps, notes: this.#notes },
     };
+  }
+
+  get #notes(): string[] {
+    const { earlier, device, lasting } = this.#options;
+    return [
+      ...(this.#parts.reading.anew
+        ? ["The run read another text before: it goes on from its weights, and reads this one from the start."]
+        : []),
+      ...(earlier && earlier.device !== device.name
+        ? [`It was on ${earlier.device} before: on ${device.name} it goes on, but not to the same bits.`]
+        : []),
+      ...(lasting
+        ? []
+        : [
+            "Its checkpoints last only as long as this page: the browser keeps nothing for it, or another tab is open. Save what you need.",
+          ]),
+    ];
   }
 
   /** Trains, at once or when resumed, until all steps are done or `close` is called; rejects with what ended it before. */

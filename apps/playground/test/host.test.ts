@@ -1,0 +1,115 @@
+import { wasm } from "@x/kernels-wasm";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import type { Command, Report } from "../src/protocol.ts";
+import { Host } from "../src/worker/host.ts";
+
+/** Devices that were opened, the last one first; each can be made to go away. */
+const opened = vi.hoisted(() => ({ lose: [] as ((error: Error) => void)[], refuse: false }));
+vi.mock("../src/worker/device.ts", () => ({
+  async openDevice(_: string, lost: (error: Error) => void) {
+    if (opened.refuse) throw new Error("no device today");
+    const device = await wasm({ threads: 1 });
+    const { driver } = device;
+    const read = driver.read.bind(driver);
+    let gone: Error | undefined;
+    driver.read = async (...place) => {
+      if (gone) throw gone;
+      return read(...place);
+    };
+    opened.lose.unshift((error) => {
+      gone = error;
+      lost(error);
+    });
+    return device;
+  },
+}));
+
+type Of<T extends Report["type"]> = Extract<Report, { type: T }>;
+
+/** A host, what it has reported, and a way to wait for what it reports next. */
+function hosted() {
+  const reports: Report[] = [];
+  let wake = () => {};
+  const host = new Host((report) => {
+    reports.push(report);
+    wake();
+  });
+  let seen = 0;
+  const next = async <T extends Report["type"]>(type: T): Promise<Of<T>> => {
+    for (;;) {
+      for (; seen < reports.length; seen++) if (reports[seen]!.type === type) return reports[seen++] as Of<T>;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
+  return { ask: (command: Command) => host.handle(command), next, reports };
+}
+
+const text = { kind: "own", name: "T", text: "the cat sat on the mat.\n".repeat(100) } as const;
+const start = (steps: number): Command => ({ type: "start", preset: "gpt-tiny", device: "any", text, steps, seed: 1 });
+
+beforeEach(() => {
+  opened.refuse = false;
+});
+
+describe("a device that goes away", () => {
+  test("in the midst of training: the run can go on from what was kept, and ends as if nothing had been", async () => {
+    const { ask, next, reports } = hosted();
+    const lastLoss = () => reports.filter((report) => report.type === "evaluated").at(-1);
+    await ask(start(150));
+    await next("finished");
+    const expected = lastLoss();
+    expect(expected).toMatchObject({ step: 150 });
+    await ask(start(150));
+    await next("steps");
+    await ask({ type: "pause" });
+    const { step } = await next("paused");
+    await ask({ type: "resume" });
+    opened.lose[0]!(new Error("the device was reset"));
+    expect(await next("failed")).toEqual({ type: "failed", command: "training", words: "the device was reset", kept: step, ended: true });
+    await ask({ type: "recover", device: "any" });
+    expect((await next("begun")).run).toMatchObject({ step, steps: 150, text: "T" });
+    await next("paused");
+    await ask({ type: "resume" });
+    await next("finished");
+    expect(lastLoss()).toEqual(expected);
+  });
+
+  test("while paused: the same", async () => {
+    const { ask, next } = hosted();
+    await ask(start(500));
+    await next("steps");
+    await ask({ type: "pause" });
+    const { step } = await next("paused");
+    opened.lose[0]!(new Error("unplugged"));
+    expect(await next("failed")).toMatchObject({ words: "unplugged", kept: step, ended: true });
+    await ask({ type: "pause" });
+    expect(await next("failed")).toMatchObject({ command: "pause", words: expect.stringContaining("Start a run first"), ended: false });
+  });
+});
+
+test("a start that fails leaves the run that is there, which goes on", async () => {
+  const { ask, next } = hosted();
+  await ask(start(150));
+  await next("steps");
+  opened.refuse = true;
+  await ask(start(150));
+  expect(await next("failed")).toMatchObject({ command: "start", words: "no device today", ended: false });
+  opened.refuse = false;
+  await ask({ ...start(150), text: { ...text, text: "short" } } as Command);
+  expect(await next("failed")).toMatchObject({ command: "start", words: expect.stringContaining("a window of context 32"), ended: false });
+  await next("finished");
+  const { text: written } = await next("sampled");
+  expect(written.length).toBeGreaterThan(100);
+});
+
+test("a prompt that the model cannot read is refused with words, and the next sample has the one before", async () => {
+  const { ask, next } = hosted();
+  await ask(start(20));
+  expect(await next("sampled")).toMatchObject({ step: 20, prompt: "the " });
+  await ask({ type: "sample", prompt: "Ü", temperature: 1 });
+  expect(await next("failed")).toMatchObject({ command: "sample", words: expect.stringContaining('"Ü"') });
+  await ask({ type: "sample", prompt: "a mat", temperature: 0 });
+  expect(await next("sampled")).toMatchObject({ prompt: "a mat" });
+});
