@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { openSafetensors } from "@x/checkpoint";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { ownSources } from "../src/worker/own-sources.ts";
 import { buildSite, serveSite } from "./site.ts";
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -86,6 +87,8 @@ describe.skipIf(!present)("the page in Chromium", () => {
   test("trains without isolation, on one thread: the loss falls, a sample and a map appear", async () => {
     const page = await visit("plain");
     expect(await page.locator("#device-words").textContent()).toMatch(/^1 thread: .*cross-origin isolation/);
+    const characters = ownSources.text.length.toLocaleString("en");
+    expect(await page.locator("#text-words").textContent()).toBe(`${ownSources.files} source files, ${characters} characters`);
     await start(page, 120);
     await status(page, "Finished");
     expected = await validation(page, 120);

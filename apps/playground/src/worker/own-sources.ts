@@ -3,10 +3,17 @@ const files: Readonly<Record<string, string>> = import.meta.glob(
   [
     "../../../../packages/{tensor,ops,nn,norm,posenc,attention,models,optim,checkpoint,data,train,generate,kernels-wasm,kernels-webgpu}/src/**/*.ts",
     "../**/*.ts",
-    "!**/*.gen.ts",
+    "!../../../../packages/*/src/**/*.gen.ts",
   ],
   { query: "?raw", import: "default", eager: true },
 );
+
+/** From the root of the repository. */
+const shortPath = (path: string): string =>
+  path
+    .replace(/^(\.\.\/)+packages\//, "packages/")
+    .replace(/^\.\.\//, "apps/playground/src/")
+    .replace(/^\.\//, "apps/playground/src/worker/");
 
 /** Every file after a line that names it, in the order of their names. */
 export const ownSources = {
@@ -19,7 +26,3 @@ export const ownSources = {
   /** What a sample may begin with: more telling than the first word. */
   opening: "export ",
 };
-
-function shortPath(path: string): string {
-  return path.replace(/^(\.\.\/)+packages\//, "packages/").replace(/^\.\.?\//, "apps/playground/src/");
-}
