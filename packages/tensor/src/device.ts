@@ -7,6 +7,7 @@ import { type Driver, type Kernel, tensorInterface } from "./kernel.ts";
 import { type Application, type Bound, bindings, isList } from "./launch.ts";
 import type { Contract, Spec } from "./op.ts";
 import { type MemoryFigures, Pool } from "./pool.ts";
+import { Profile } from "./profile.ts";
 import { show } from "./shape.ts";
 
 export interface DeviceOptions {
@@ -153,6 +154,21 @@ export class Device {
     throw new DTypeError(
       `${who}: device ${this.name} has no ${dtype}; the nearest it has is ${nearest}. Cast to it, or use another device.`,
     );
+  }
+
+  /** Runs `fn` and tells how long each kernel took, on the device's own clock where it has one. */
+  async profile<R>(fn: () => R | Promise<R>): Promise<Profile<R>> {
+    if (!this.driver.profile) throw new DeviceError(`device ${this.name}: it does not time its launches.`);
+    await this.settled();
+    const stop = this.driver.profile();
+    try {
+      const result = await fn();
+      await this.settled();
+      return new Profile(result, this.name, await stop());
+    } catch (error) {
+      await stop().catch(() => {});
+      throw error;
+    }
   }
 
   /** Live, pooled and peak bytes, and how many buffers are live. */

@@ -81,6 +81,7 @@ export { matmul } from "./primitives/matmul.ts";
 export { expand, flip, permute, reshape, slice } from "./primitives/movement.ts";
 export { argmax, argmin, max, min, prod, sum, sumTo } from "./primitives/reduce.ts";
 export { sort, topK } from "./primitives/sort.ts";
+export { type LaunchTime, Profile } from "./profile.ts";
 export type { Instruction, Program, ScalarName } from "./program.ts";
 export { philox, randomBits, uniformFromBits } from "./random.ts";
 export { reference } from "./reference/driver.ts";

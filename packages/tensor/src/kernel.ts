@@ -1,5 +1,6 @@
 import type { DType } from "./dtype.ts";
 import type { Contract, Spec } from "./op.ts";
+import type { LaunchTime } from "./profile.ts";
 import type { Shape } from "./shape.ts";
 
 /** The number of the interface between this package and kernels-* packages; a device with another number is refused. */
@@ -83,6 +84,8 @@ export interface Driver {
   /** A copy, once all earlier launches are done. */
   read(storage: unknown, offset: number, bytes: number): Promise<Uint8Array>;
   run(step: BoundStep): void;
+  /** Times every launch from now on, until the function that it returns is called, which gives the times. Absent: this driver cannot. */
+  profile?(): () => Promise<readonly LaunchTime[]>;
   build(steps: readonly BoundStep[]): Executable;
   /** Waits until everything launched has been done; rejects with errors the hardware reported late. */
   settled(): Promise<void>;

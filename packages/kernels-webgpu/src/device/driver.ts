@@ -6,6 +6,7 @@ import {
   type DType,
   type Executable,
   type KernelRefusedError,
+  type LaunchTime,
   OutOfMemoryError,
   TensorError,
   tensorInterface,
@@ -17,6 +18,7 @@ import { type Layout, layOut, rangeOf } from "./layout.ts";
 import { Memory, type MemoryOptions, type Storage } from "./memory.ts";
 import { driverName } from "./name.ts";
 import { type Compiled, Pipelines } from "./pipelines.ts";
+import { PassTimer } from "./profile.ts";
 import { Readback } from "./readback.ts";
 import { type Dispatch, Recorder } from "./recorder.ts";
 
@@ -76,6 +78,7 @@ export class WebgpuDriver implements Driver {
     });
     this.#readback = new Readback(gpu);
     gpu.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
       const { error } = event as GPUUncapturedErrorEvent;
       this.#late.push(new TensorError(`device webgpu: ${error.message}`));
     });
@@ -160,6 +163,17 @@ export class WebgpuDriver implements Driver {
       release: () => {
         if (!this.#lost) uniform.destroy();
       },
+    };
+  }
+
+  profile(): () => Promise<readonly LaunchTime[]> {
+    this.recorder.flush();
+    const timer = new PassTimer(this.gpu);
+    this.recorder.observer = timer;
+    return async () => {
+      this.recorder.flush();
+      this.recorder.observer = undefined;
+      return timer.times();
     };
   }
 

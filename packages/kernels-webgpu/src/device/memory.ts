@@ -12,19 +12,21 @@ export interface MemoryOptions {
   readonly memory?: number;
 }
 
-const slabBytes = 1 << 25;
+/** Slabs begin small and double. */
+const [smallestSlab, largestSlab] = [1 << 20, 1 << 25];
 /** Larger ones get a buffer of their own. */
-const largestPart = 1 << 23;
+const largestPart = largestSlab / 4;
 const alignment = 256;
 const roundUp = (n: number): number => Math.ceil(n / alignment) * alignment;
 
 /** A buffer shared by cells, with the gaps between them in order of their offsets. */
 class Slab {
   readonly buffer: GPUBuffer;
-  readonly #gaps: { offset: number; bytes: number }[] = [{ offset: 0, bytes: slabBytes }];
+  readonly #gaps: { offset: number; bytes: number }[];
 
   constructor(buffer: GPUBuffer) {
     this.buffer = buffer;
+    this.#gaps = [{ offset: 0, bytes: buffer.size }];
   }
 
   take(bytes: number): Storage | undefined {
@@ -54,7 +56,7 @@ class Slab {
   }
 
   get empty(): boolean {
-    return this.#gaps.length === 1 && this.#gaps[0]!.bytes === slabBytes;
+    return this.#gaps.length === 1 && this.#gaps[0]!.bytes === this.buffer.size;
   }
 }
 
@@ -87,7 +89,9 @@ export class Memory {
       const storage = slab.take(size);
       if (storage) return storage;
     }
-    const slab = new Slab(this.#create(slabBytes));
+    const largest = Math.max(0, ...[...this.#slabs.keys()].map((buffer) => buffer.size));
+    const bytesOfSlab = Math.min(largestSlab, Math.max(smallestSlab, 2 * largest, 4 * 2 ** Math.ceil(Math.log2(size))));
+    const slab = new Slab(this.#create(bytesOfSlab));
     this.#slabs.set(slab.buffer, slab);
     return slab.take(size)!;
   }
