@@ -5,28 +5,59 @@ INLINE vf weight_at(const f32 *weight, f32 offset, i32 i, i32 left) {
   return weight ? vf_get(weight + i, left, 0.0f) + vf_set(offset) : vf_set(1.0f);
 }
 
+ALONE void add_rows(f32 *sum, const f32 *x, const f32 *y, i32 n) {
+  i32 i = 0;
+  for (; i + 8 <= n; i += 8) {
+    vf s0 = vf_load(x + i) + vf_load(y + i), s1 = vf_load(x + i + 4) + vf_load(y + i + 4);
+    vf_store(sum + i, s0), vf_store(sum + i + 4, s1);
+  }
+  for (; i < n; i += 4) vf_put(sum + i, vf_get(x + i, n - i, 0.0f) + vf_get(y + i, n - i, 0.0f), n - i);
+}
+
+ALONE f32 mean_of(const f32 *x, i32 n) { return row_sum(x, n) / n; }
+ALONE f32 variance_of(const f32 *x, i32 n, f32 mean) { return row_square_sum(x, n, mean) / n; }
+
+/* y = (x - mean) inverse (weight + offset) + bias; `biased` is a constant at each call, so that the loop asks nothing. */
+INLINE void affine(f32 *y, const f32 *x, const f32 *weight, const f32 *bias, i32 n, f32 mean, f32 inverse, f32 offset, i32 biased) {
+  vf center = vf_set(mean), scale = vf_set(inverse), added = vf_set(offset), zero = vf_set(0.0f);
+#define AFFINE(i, left) \
+  vf_put(y + (i), (vf_get(x + (i), left, 0.0f) - center) * scale * (vf_get(weight + (i), left, 0.0f) + added) + \
+    (biased ? vf_get(bias + (i), left, 0.0f) : zero), left);
+  for (; n >= 16; n -= 16, y += 16, x += 16, weight += 16, bias += biased * 16) { AFFINE(0, 4) AFFINE(4, 4) AFFINE(8, 4) AFFINE(12, 4) }
+  for (; n > 0; n -= 4, y += 4, x += 4, weight += 4, bias += biased * 4) AFFINE(0, n)
+#undef AFFINE
+}
+
+ALONE void weigh(f32 *y, const f32 *x, const f32 *weight, i32 n, f32 mean, f32 inverse, f32 offset) {
+  affine(y, x, weight, 0, n, mean, inverse, offset, 0);
+}
+ALONE void weigh_and_shift(f32 *y, const f32 *x, const f32 *weight, const f32 *bias, i32 n, f32 mean, f32 inverse, f32 offset) {
+  affine(y, x, weight, bias, n, mean, inverse, offset, 1);
+}
+
+/* Without a weight. */
+ALONE void shift(f32 *y, const f32 *x, const f32 *bias, i32 n, f32 mean, f32 inverse) {
+  vf center = vf_set(mean), scale = vf_set(inverse);
+  for (i32 i = 0; i < n; i += 4) {
+    vf value = (vf_get(x + i, n - i, 0.0f) - center) * scale;
+    vf_put(y + i, bias ? value + vf_get(bias + i, n - i, 0.0f) : value, n - i);
+  }
+}
+
 KERNEL(norm) {
   i32 n = a->n;
   for (i32 row = begin; row < end; row++) {
     u32 at = (u32)row * n;
     const f32 *x = a->x + at;
     f32 *y = a->y + at;
-    if (a->residual) {
-      f32 *sum = a->sum + at;
-      for (i32 i = 0; i < n; i += 4)
-        vf_put(sum + i, vf_get(x + i, n - i, 0.0f) + vf_get(a->residual + at + i, n - i, 0.0f), n - i);
-      x = sum;
-    }
-    f32 mean = a->centered ? row_sum(x, n) / n : 0.0f;
-    f32 inverse = 1.0f / f_sqrt(row_square_sum(x, n, mean) / n + a->eps);
+    if (a->residual) add_rows(a->sum + at, x, a->residual + at, n), x = a->sum + at;
+    f32 mean = a->centered ? mean_of(x, n) : 0.0f;
+    f32 inverse = 1.0f / f_sqrt(variance_of(x, n, mean) + a->eps);
     if (a->mean) a->mean[row] = mean;
     if (a->inverse) a->inverse[row] = inverse;
-    vf center = vf_set(mean), scale = vf_set(inverse);
-    for (i32 i = 0; i < n; i += 4) {
-      vf value = (vf_get(x + i, n - i, 0.0f) - center) * scale * weight_at(a->weight, a->weightOffset, i, n - i);
-      if (a->bias) value = value + vf_get(a->bias + i, n - i, 0.0f);
-      vf_put(y + i, value, n - i);
-    }
+    if (!a->weight) shift(y, x, a->bias, n, mean, inverse);
+    else if (a->bias) weigh_and_shift(y, x, a->weight, a->bias, n, mean, inverse, a->weightOffset);
+    else weigh(y, x, a->weight, n, mean, inverse, a->weightOffset);
   }
 }
 

@@ -18,13 +18,14 @@ INLINE f32 fold(i32 op, vf s) {
 
 INLINE f32 reduce_row(i32 op, const f32 *x, i32 n) {
   vf total = vf_set(neutral(op));
-  for (i32 from = 0; from < n; from += SUM_BLOCK * 8) {
-    i32 count = MIN(SUM_BLOCK * 8, n - from);
-    vf s0 = vf_set(neutral(op)), s1 = s0;
+  for (i32 from = 0; from < n; from += SUM_BLOCK * 16) {
+    i32 count = MIN(SUM_BLOCK * 16, n - from);
+    vf s0 = vf_set(neutral(op)), s1 = s0, s2 = s0, s3 = s0;
 #define STEP(s, at, left) s = combine(op, s, vf_get(x + from + (at), left, op == SQUARES ? 0.0f : neutral(op)));
     OVER_ROW(count, STEP)
 #undef STEP
-    total = combine(merging(op), total, combine(merging(op), s0, s1));
+    vf block = combine(merging(op), combine(merging(op), s0, s1), combine(merging(op), s2, s3));
+    total = combine(merging(op), total, block);
   }
   return fold(op, total);
 }

@@ -1,37 +1,48 @@
 /* Softmax and its logarithm over rows, and their gradients. */
 #include "rows.h"
 
+/* y = e^(x - highest); their sum. */
+ALONE f32 exp_row(f32 *y, const f32 *x, i32 n, f32 highest) {
+  vf sum = vf_set(0.0f), top = vf_set(highest);
+  for (; n >= 8; n -= 8, x += 8, y += 8) {
+    vf p = v_exp_negative(vf_load(x) - top);
+    vf_store(y, p);
+    vf q = v_exp_negative(vf_load(x + 4) - top);
+    vf_store(y + 4, q);
+    sum = sum + (p + q);
+  }
+  for (; n > 0; n -= 4, x += 4, y += 4) {
+    vf p = v_exp_negative(vf_get(x, n, -INFINITE) - top);
+    vf_put(y, p, n);
+    sum = sum + p;
+  }
+  return vf_sum(sum);
+}
+
+ALONE void scale_row(f32 *y, i32 n, f32 factor) {
+  vf scale = vf_set(factor);
+  for (; n >= 16; n -= 16, y += 16) {
+    vf_store(y, vf_load(y) * scale), vf_store(y + 4, vf_load(y + 4) * scale);
+    vf_store(y + 8, vf_load(y + 8) * scale), vf_store(y + 12, vf_load(y + 12) * scale);
+  }
+  for (; n > 0; n -= 4, y += 4) vf_put(y, vf_get(y, n, 0.0f) * scale, n);
+}
+
+ALONE f32 highest_of(const f32 *x, i32 n) { return row_max(x, n); }
+
 KERNEL(softmax) {
   i32 n = a->n;
   for (i32 row = begin; row < end; row++) {
     const f32 *x = a->x + (u32)row * n;
     f32 *y = a->y + (u32)row * n;
-    f32 highest = row_max(x, n);
+    f32 highest = highest_of(x, n);
     if (a->log) {
       /* Two subtractions: the sum of the two would swallow the logarithm where x is large. */
       f32 shift = f_log(row_exp_sum(x, n, highest));
       for (i32 i = 0; i < n; i += 4) vf_put(y + i, vf_get(x + i, n - i, 0.0f) - vf_set(highest) - vf_set(shift), n - i);
-      continue;
+    } else {
+      scale_row(y, n, 1.0f / exp_row(y, x, n, highest));
     }
-    vf sum = vf_set(0.0f), other = vf_set(0.0f), top = vf_set(highest);
-    i32 i = 0;
-    for (; i + 8 <= n; i += 8) {
-      vf p = v_exp_negative(vf_load(x + i) - top), q = v_exp_negative(vf_load(x + i + 4) - top);
-      vf_store(y + i, p), vf_store(y + i + 4, q);
-      sum = sum + p, other = other + q;
-    }
-    for (; i < n; i += 4) {
-      vf p = v_exp_negative(vf_get(x + i, n - i, -INFINITE) - top);
-      vf_put(y + i, p, n - i);
-      sum = sum + p;
-    }
-    vf scale = vf_set(1.0f / vf_sum(sum + other));
-    for (i = 0; i + 16 <= n; i += 16) {
-      vf y0 = vf_load(y + i), y1 = vf_load(y + i + 4), y2 = vf_load(y + i + 8), y3 = vf_load(y + i + 12);
-      vf_store(y + i, y0 * scale), vf_store(y + i + 4, y1 * scale);
-      vf_store(y + i + 8, y2 * scale), vf_store(y + i + 12, y3 * scale);
-    }
-    for (; i < n; i += 4) vf_put(y + i, vf_get(y + i, n - i, 0.0f) * scale, n - i);
   }
 }
 

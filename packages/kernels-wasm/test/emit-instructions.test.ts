@@ -80,7 +80,7 @@ const bounds: Partial<Record<ScalarName, number>> = {
   log1p: 2,
   sin: 2,
   cos: 2,
-  tanh: 2,
+  tanh: 2.5,
   erf: 2,
   sigmoid: 3,
   pow: 1,
