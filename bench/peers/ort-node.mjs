@@ -11,5 +11,5 @@ export function competitor(variant) {
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
     });
-  return ortCompetitor({ Tensor: ort.Tensor, version: ort.env.versions.node, session, copiesInputs: false }, variant);
+  return ortCompetitor({ Tensor: ort.Tensor, version: ort.env.versions.node, session, copiesInputs: false, takesOutputs: true }, variant);
 }

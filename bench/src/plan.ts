@@ -18,12 +18,14 @@ export interface Options {
 
 /** Every competitor in the order of the tables; the first is ours. */
 export const competitors = [
-  ...["ours", "ceiling/native", "ceiling/wasm", "ort-web", "ort-web/b-input", "tfjs", "jax-js"],
-  ...["ort-node", "ort-node/b-input", "torch"],
+  ...["ours", "ceiling/native", "ceiling/wasm", "ort-web", "ort-web/b-input", "ort-web/kernel", "tfjs", "jax-js"],
+  ...["ort-node", "ort-node/b-input", "ort-node/kernel", "torch"],
 ];
 
 /** The peers that run WebAssembly, the class of our own portable kernels. */
 export const wasmPeers = ["ort-web", "ort-web/b-input", "tfjs", "jax-js"];
+/** The same where the copies of a call are left out; tfjs and jax-js make none. */
+export const wasmKernels = ["ort-web/kernel", "tfjs", "jax-js"];
 
 export function parseOptions(args: string[]): Options {
   const { values, positionals } = parseArgs({

@@ -1,6 +1,6 @@
 import os from "node:os";
 import type { Launch } from "./launch.ts";
-import { wasmPeers } from "./plan.ts";
+import { wasmKernels, wasmPeers } from "./plan.ts";
 import { bytes, flops, type Workload } from "./workloads.ts";
 
 /** The figures of one competitor in one case, times in milliseconds. */
@@ -34,8 +34,13 @@ export interface CaseResult {
   entries: Entry[];
   /** Competitors that took no part, and why. */
   absent: Record<string, string>;
-  /** Time of the fastest of a class divided by our time: above 1 we are faster. Absent while we have no entry. */
-  ratios: { toBestWasmPeer?: number; toOrtNode?: number; toTorch?: number; shareOfCeiling?: number };
+  /**
+   * Time of the fastest of a class divided by our time: above 1 we are faster. Absent while we have no entry. The first two compare with what a
+   * caller pays; `...Kernel`, for row operations, with onnxruntime's kernels less the copies of its calls.
+   */
+  ratios: Partial<
+    Record<"toBestWasmPeer" | "toOrtNode" | "toBestWasmKernel" | "toOrtNodeKernel" | "toTorch" | "shareOfCeiling", number>
+  >;
 }
 
 export function median(values: number[]): number {
@@ -77,6 +82,8 @@ export function ratios(entries: Entry[]): CaseResult["ratios"] {
   const given = {
     toBestWasmPeer: best(wasmPeers),
     toOrtNode: best(["ort-node", "ort-node/b-input"]),
+    ...(entries.some(({ competitor }) => competitor === "ort-web/kernel") && { toBestWasmKernel: best(wasmKernels) }),
+    toOrtNodeKernel: best(["ort-node/kernel"]),
     toTorch: best(["torch"]),
     shareOfCeiling: best(["ceiling/native", "ceiling/wasm"]),
   };
