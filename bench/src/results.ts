@@ -38,9 +38,7 @@ export interface CaseResult {
    * Time of the fastest of a class divided by our time: above 1 we are faster. Absent while we have no entry. The first two compare with what a
    * caller pays; `...Kernel`, for row operations, with onnxruntime's kernels less the copies of its calls.
    */
-  ratios: Partial<
-    Record<"toBestWasmPeer" | "toOrtNode" | "toBestWasmKernel" | "toOrtNodeKernel" | "toTorch" | "shareOfCeiling", number>
-  >;
+  ratios: Partial<Record<"toBestWasmPeer" | "toOrtNode" | "toBestWasmKernel" | "toOrtNodeKernel" | "toTorch" | "shareOfCeiling", number>>;
 }
 
 export function median(values: number[]): number {

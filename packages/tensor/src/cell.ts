@@ -120,6 +120,7 @@ export class Cell {
     this.#current = undefined;
     this.buffer.version++;
     this.buffer.writtenAt = `dispose() at ${callSite()}`;
+    for (const companion of this.buffer.companions.values()) companion.drop();
     if (this.buffer.storage !== undefined) this.device.pool.give(this.buffer);
   }
 

@@ -154,6 +154,7 @@ function replay(compiled: Compiled, leaves: readonly ArgumentLeaf[]): unknown {
     else device.driver.write(buffer.storage, 0, bytesOfLeaf({ value, dtype }));
   }
   device.figures.launches += plan.launches;
+  for (const companion of plan.companions) companion.refresh();
   plan.executable.run();
   for (const { buffer } of compiled.written) {
     buffer.version++;
@@ -168,6 +169,7 @@ function replay(compiled: Compiled, leaves: readonly ArgumentLeaf[]): unknown {
 
 function drop(compiled: Compiled): void {
   compiled.plan.executable.release();
+  for (const companion of compiled.plan.companions) companion.release();
   for (const buffer of compiled.owned) compiled.device.pool.give(buffer);
   for (const buffer of compiled.pinned) buffer.release();
 }
@@ -219,10 +221,11 @@ function build(call: Call, leaves: readonly ArgumentLeaf[], shared: SharedStorag
     const captured = new Set(reads.filter((buffer) => !buffer.trace && !buffer.fixed));
     const writes = new Set(applications.flatMap((application) => application.writes.map(({ buffer }) => buffer)));
     const outside = outsideNames();
+    const steady = new Set([...cells.keys()].map(({ buffer }) => buffer).filter((buffer) => !writes.has(buffer)));
     return {
       device,
       tableVersion: device.tableVersion,
-      plan: lower(device, applications, places, shared),
+      plan: lower(device, applications, places, shared, steady),
       inputs,
       result,
       owned,

@@ -18,6 +18,8 @@ export interface DeviceOptions {
   readonly debug?: boolean;
   /** Seed of the device's own generator, which initialises parameters and draws outside steps. */
   readonly seed?: number;
+  /** Bytes that compiled steps may spend on what kernels derive from cells they do not write (packed weights); default 512 MiB, 0: derive at every call. */
+  readonly companionBytes?: number;
 }
 
 /** Who serves an operation, and why others do not. */
@@ -39,6 +41,8 @@ export class Device {
   readonly pool: Pool;
   readonly generator: Generator;
   readonly figures: ExecutionFigures = { launches: 0, references: new Map() };
+  /** Bytes of companions, and how many there may be. */
+  readonly companions: { bytes: number; readonly limit: number };
   strict: boolean;
   debug: boolean;
   readonly #kernels = new Map<Contract, Kernel[]>();
@@ -48,7 +52,7 @@ export class Device {
   /** Raised by `use`: plans made with another table are not replayed. */
   tableVersion = 0;
 
-  constructor(driver: Driver, { kernels = [], strict = false, debug = false, seed = 0 }: DeviceOptions = {}) {
+  constructor(driver: Driver, { kernels = [], strict = false, debug = false, seed = 0, companionBytes = 2 ** 29 }: DeviceOptions = {}) {
     if (driver.interface !== tensorInterface)
       throw new DeviceError(
         `device ${driver.name}: built for tensor interface ${driver.interface}, this copy of the tensor package has ${tensorInterface}. Install matching versions.`,
@@ -56,6 +60,7 @@ export class Device {
     this.driver = driver;
     this.strict = strict;
     this.debug = debug;
+    this.companions = { bytes: 0, limit: companionBytes };
     this.pool = new Pool(this);
     this.use(kernels);
     this.generator = new Generator({ seed, device: this });
@@ -138,7 +143,16 @@ export class Device {
 
   run(application: Application): void {
     const { kernel, specs, outputs, attrs, wants } = application;
-    const plan = kernel.plan({ specs, outputs, attrs, caps: this.driver.caps, wants: (name) => wants.has(name), reuses: () => false });
+    const never = () => false;
+    const plan = kernel.plan({
+      specs,
+      outputs,
+      attrs,
+      caps: this.driver.caps,
+      wants: (name) => wants.has(name),
+      reuses: never,
+      keeps: never,
+    });
     const scratch = Object.entries(plan.scratch ?? {}).map(([name, bytes]) => ({ name, buffer: this.pool.take(bytes).retain() }));
     const bound = bindings(application, (buffer) => buffer.storage);
     for (const { name, buffer } of scratch) bound[name] = { storage: buffer.storage, offset: 0, bytes: buffer.bytes };

@@ -34,6 +34,7 @@ export { currentGenerator, Generator, type GeneratorState, rand, randn, withGene
 export {
   type Binding,
   type BoundStep,
+  type CompanionPlan,
   type Driver,
   type Executable,
   type Kernel,

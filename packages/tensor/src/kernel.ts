@@ -23,11 +23,22 @@ export interface PlanRequest {
   wants(output: string): boolean;
   /** Whether this output lies in the memory of the input that the contract's `mayReuse` names. */
   reuses(output: string): boolean;
+  /** Whether companions of this input are kept between calls: a compiled step reads it from a cell that it does not write. */
+  keeps(input: string): boolean;
 }
 
 /** What a kernel does for given shapes: bytes of scratch by name, and launches over named buffers (`x`, `leaves.0`, `y`, `out.x` for an output named like an input, a scratch name). */
 export interface KernelPlan {
   readonly scratch?: Readonly<Record<string, number>>;
+  readonly launches: readonly unknown[];
+  /** Memory derived from one input alone, by name: only of inputs that the request `keeps`. It is made anew after a write of the cell, and else kept. */
+  readonly companions?: Readonly<Record<string, CompanionPlan>>;
+}
+
+/** How a companion is made: `launches` read the input `of` and write the companion, and touch nothing else. */
+export interface CompanionPlan {
+  readonly of: string;
+  readonly bytes: number;
   readonly launches: readonly unknown[];
 }
 

@@ -1,5 +1,6 @@
+import { type Companion, companionOf, keepsCompanions } from "./companion.ts";
 import type { Device } from "./device.ts";
-import type { BoundStep, Executable, LayoutSpec } from "./kernel.ts";
+import type { BoundStep, Executable, KernelPlan, LayoutSpec } from "./kernel.ts";
 import { type Application, bindings } from "./launch.ts";
 import type { Spec } from "./op.ts";
 import { sizeClass } from "./pool.ts";
@@ -35,15 +36,23 @@ export interface Plan {
   readonly launches: number;
   /** Bytes that live only while the plan runs. */
   readonly temporaryBytes: number;
+  /** Brought up to date before each run. */
+  readonly companions: readonly Companion[];
 }
 
 /**
- * `results` says where what the step returns is kept.
+ * `results` says where what the step returns is kept; `steady` is the memory of cells that it reads and does not write.
  *
  * Makes a recorded step into a list of bound launches: what nobody reads is dropped, results go straight into the cells they are meant for,
  * kernels write over what is read for the last time, and everything else shares slots by liveness.
  */
-export function lower(device: Device, recorded: readonly Application[], results: ReadonlyMap<Buffer, Buffer>, shared: SharedStorage): Plan {
+export function lower(
+  device: Device,
+  recorded: readonly Application[],
+  results: ReadonlyMap<Buffer, Buffer>,
+  shared: SharedStorage,
+  steady: ReadonlySet<Buffer>,
+): Plan {
   const renamed = recorded.map((application) => ({
     ...application,
     writes: application.writes.map((bind) => ({ ...bind, buffer: results.get(bind.buffer) ?? bind.buffer })),
@@ -51,15 +60,21 @@ export function lower(device: Device, recorded: readonly Application[], results:
   const live = removeDead(renamed);
   const placed = forwardStores(live);
   const places = new Map<Buffer, Buffer>(placed.moved);
-  const plans = planKernels(device, placed.applications, places);
+  const plans = planKernels(device, placed.applications, places, steady);
   const temporaryBytes = assignSlots(placed.applications, plans, places, shared);
   const steps: BoundStep[] = placed.applications.map((application, i) => {
-    const { plan, scratch } = plans[i]!;
+    const { plan, scratch, companions } = plans[i]!;
     const bound = bindings(application, (buffer) => resolve(buffer, places).storage);
+    for (const [name, { memory }] of companions) bound[name] = { storage: memory.storage, offset: 0, bytes: memory.bytes };
     for (const { name, buffer } of scratch) bound[name] = { storage: resolve(buffer, places).storage, offset: 0, bytes: buffer.bytes };
     return { name: application.kernel.name, launches: plan.launches, bindings: bound };
   });
-  return { executable: device.driver.build(steps), launches: steps.reduce((n, step) => n + step.launches.length, 0), temporaryBytes };
+  return {
+    executable: device.driver.build(steps),
+    launches: steps.reduce((n, step) => n + step.launches.length, 0),
+    temporaryBytes,
+    companions: plans.flatMap(({ companions }) => [...companions.values()]),
+  };
 }
 
 /** Where a buffer finally lies: follows decisions to share. */
@@ -144,10 +159,16 @@ function sameLayout(application: Application, input: string, output: string): bo
 interface Planned {
   readonly plan: ReturnType<Application["kernel"]["plan"]>;
   readonly scratch: readonly { readonly name: string; readonly buffer: Buffer }[];
+  readonly companions: ReadonlyMap<string, Companion>;
 }
 
 /** Plans every kernel, telling it which outputs lie over an input that is read for the last time. */
-function planKernels(device: Device, applications: readonly Application[], places: Map<Buffer, Buffer>): Planned[] {
+function planKernels(
+  device: Device,
+  applications: readonly Application[],
+  places: Map<Buffer, Buffer>,
+  steady: ReadonlySet<Buffer>,
+): Planned[] {
   const lastRead = lastUses(applications, places);
   const names = new Trace();
   return applications.map((application, i) => {
@@ -178,6 +199,7 @@ function planKernels(device: Device, applications: readonly Application[], place
       reused.add(write.name);
     }
     const { kernel, specs, outputs, attrs, wants } = application;
+    const isSteady = (name: string) => application.reads.some((read) => read.name === name && steady.has(read.buffer));
     const plan = kernel.plan({
       specs,
       outputs,
@@ -185,10 +207,18 @@ function planKernels(device: Device, applications: readonly Application[], place
       caps: device.driver.caps,
       wants: (name) => wants.has(name),
       reuses: (name) => reused.has(name),
+      keeps: (name) => isSteady(name) && keepsCompanions(device),
     });
+    const companions = companionsOf(application, plan);
     const scratch = Object.entries(plan.scratch ?? {}).map(([name, bytes]) => ({ name, buffer: new Buffer(device, bytes, names) }));
-    return { plan, scratch };
+    return { plan, scratch, companions };
   });
+}
+
+function companionsOf({ reads }: Application, { companions = {} }: KernelPlan): Map<string, Companion> {
+  return new Map(
+    Object.entries(companions).map(([name, plan]) => [name, companionOf(reads.find((read) => read.name === plan.of)!, name, plan)]),
+  );
 }
 
 function lastUses(applications: readonly Application[], places: ReadonlyMap<Buffer, Buffer>): Map<Buffer, number> {

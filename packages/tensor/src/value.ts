@@ -1,3 +1,4 @@
+import type { Companion } from "./companion.ts";
 import { context } from "./context.ts";
 import type { Device } from "./device.ts";
 import { type DType, dtypes } from "./dtype.ts";
@@ -19,6 +20,7 @@ export class Buffer {
   writtenAt: string | undefined;
   /** Pending expressions that read a cell's buffer; computed before it is written. */
   readonly readers = new Set<Value>();
+  #companions: Map<string, Companion> | undefined;
   readonly device: Device;
   readonly bytes: number;
   /** The recording this buffer belongs to; undefined for real memory. */
@@ -31,6 +33,12 @@ export class Buffer {
     this.bytes = bytes;
     this.trace = trace;
     this.fixed = fixed;
+  }
+
+  /** What kernels keep beside a cell's contents. */
+  get companions(): Map<string, Companion> {
+    this.#companions ??= new Map();
+    return this.#companions;
   }
 
   retain(): this {

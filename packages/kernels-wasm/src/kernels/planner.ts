@@ -1,4 +1,5 @@
 import {
+  type CompanionPlan,
   type Contract,
   contiguousStrides,
   type DType,
@@ -34,6 +35,7 @@ export class Planner {
   readonly #request: PlanRequest;
   readonly #launches: WasmLaunch[] = [];
   readonly #scratch: Record<string, number> = {};
+  readonly #companions: Record<string, CompanionPlan> = {};
   /** Conversions into narrow outputs, which follow everything else. */
   readonly #stores: (() => void)[] = [];
 
@@ -46,6 +48,19 @@ export class Planner {
   scratch(bytes: number): Place {
     const buffer = `scratch${Object.keys(this.#scratch).length}`;
     this.#scratch[buffer] = Math.max(4, bytes);
+    return { buffer };
+  }
+
+  /** Whether what a launch derives from the memory at `place` alone is kept between calls: see `companion`. */
+  keeps({ buffer }: Place): boolean {
+    return this.has(buffer) && this.#request.keeps(buffer);
+  }
+
+  /** Memory that a launch of `kernel` derives from the input at `from` alone, which the plan `keeps`; `argsFor` gets its place. */
+  companion<K extends KernelName>(from: Place, bytes: number, kernel: K, argsFor: (out: Place) => LaunchArgs<K>, units: number): Place {
+    const buffer = `companion${Object.keys(this.#companions).length}`;
+    const launch = { kernel, args: argsFor({ buffer }), units, grain: 1 };
+    this.#companions[buffer] = { of: from.buffer, bytes, launches: [launch] };
     return { buffer };
   }
 
@@ -171,7 +186,7 @@ export class Planner {
 
   finish(): KernelPlan {
     for (const store of this.#stores) store();
-    return { scratch: this.#scratch, launches: this.#launches };
+    return { scratch: this.#scratch, launches: this.#launches, companions: this.#companions };
   }
 }
 
