@@ -486,10 +486,12 @@ typedef struct {
 } sort_args;
 
 typedef struct {
-  f32 *out;
+  f32 *y;
   f32 *x;
+  f32 *weight;
   i32 groups;
   i32 channels;
+  i32 outputs;
   i32 height;
   i32 width;
   i32 outH;
@@ -504,11 +506,9 @@ typedef struct {
   i32 inputDilationW;
   i32 dilationH;
   i32 dilationW;
-  i32 xBatch;
-  i32 xChannel;
-  i32 xRow;
-  i32 xCol;
-} patches_args;
+  i32 rows;
+  i32 columns;
+} convolution_args;
 
 typedef struct {
   f32 *outRe;

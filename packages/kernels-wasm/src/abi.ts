@@ -163,14 +163,14 @@ export const abi = {
    */
   sort: ["values:f32* places:i32* x:f32* scratch:u64*", "n:i32 k:i32 descending:i32 type?:i32"],
   /**
-   * Patches of an image for a convolution as a product: out[batch, group][channels * kernelH * kernelW][outH * outW], zero outside. x by
-   * strides; strides, padding (may be negative), dilation of the input and of the kernel per axis. Units: rows of all matrices.
+   * y[batch, groups, outputs, outH * outW] from x[batch, groups, channels, height, width] and weight[groups, outputs, channels, kernelH, kernelW], all
+   * contiguous, zero outside; strides, padding (may be negative), dilation of the input and of the kernel per axis.
+   * Units: tiles of `rows` outputs x `columns` (<= 128, a multiple of 8) places, of every group of every image.
    */
-  patches: [
-    "out:f32* x:f32*",
-    "groups:i32 channels:i32 height:i32 width:i32 outH:i32 outW:i32 kernelH:i32 kernelW:i32",
-    "strideH:i32 strideW:i32 padH:i32 padW:i32 inputDilationH:i32 inputDilationW:i32 dilationH:i32 dilationW:i32",
-    "xBatch:i32 xChannel:i32 xRow:i32 xCol:i32",
+  convolution: [
+    "y:f32* x:f32* weight:f32*",
+    "groups:i32 channels:i32 outputs:i32 height:i32 width:i32 outH:i32 outW:i32 kernelH:i32 kernelW:i32",
+    "strideH:i32 strideW:i32 padH:i32 padW:i32 inputDilationH:i32 inputDilationW:i32 dilationH:i32 dilationW:i32 rows:i32 columns:i32",
   ],
   /**
    * Complex Fourier transform of rows of n, without scale; `im` may be absent (zero). n is the product of `radices` (unused ones are 0);

@@ -218,28 +218,39 @@ test("sort and top-k: stable, NaN last, both directions", () => {
       }
 });
 
-test("patches make a convolution of a product: stride, padding, both dilations, groups", () => {
-  const [batch, groups, channels, height, width] = [2, 2, 2, 5, 6];
-  const [kernelH, kernelW, outH, outW] = [2, 3, 5, 4];
-  const options = { strideH: 2, strideW: 3, padH: 2, padW: 1, inputDilationH: 2, inputDilationW: 2, dilationH: 2, dilationW: 1 };
-  const x = values(batch * groups * channels * height * width, 1);
-  const rows = channels * kernelH * kernelW;
-  const out = bench.out(batch * groups * rows * outH * outW);
-  const strides = { xBatch: groups * channels * height * width, xChannel: height * width, xRow: width, xCol: 1 };
-  const sizes = { groups, channels, height, width, outH, outW, kernelH, kernelW };
-  bench.run("patches", { out, x: bench.put(x), ...sizes, ...options, ...strides }, batch * groups * rows);
-  const expected: number[] = [];
-  for (let m = 0; m < batch * groups; m++)
-    for (let c = 0; c < channels; c++)
-      for (let kh = 0; kh < kernelH; kh++)
-        for (let kw = 0; kw < kernelW; kw++)
-          for (let i = 0; i < outH; i++)
-            for (let j = 0; j < outW; j++) {
-              const [h, w] = [i * 2 + kh * 2 - 2, j * 3 + kw - 1];
-              const inside = h >= 0 && w >= 0 && h % 2 === 0 && w % 2 === 0 && h / 2 < height && w / 2 < width;
-              expected.push(inside ? x[((m * channels + c) * height + h / 2) * width + w / 2]! : 0);
-            }
-  expect([...bench.f32(out, expected.length)]).toEqual(expected);
+test("convolution: stride, padding, both dilations, groups, sums longer than a block, tiles that do not fit", () => {
+  for (const channels of [2, 180]) {
+    const [batch, groups, outputs, height, width] = [2, 2, 7, 5, 6];
+    const [kernelH, kernelW, outH, outW] = [2, 3, 5, 4];
+    const options = { strideH: 2, strideW: 3, padH: 2, padW: 1, inputDilationH: 2, inputDilationW: 2, dilationH: 2, dilationW: 1 };
+    const x = values(batch * groups * channels * height * width, 1);
+    const terms = channels * kernelH * kernelW;
+    const weight = values(groups * outputs * terms, 2);
+    const y = bench.out(batch * groups * outputs * outH * outW);
+    const sizes = { groups, channels, outputs, height, width, outH, outW, kernelH, kernelW, rows: 5, columns: 16 };
+    bench.run("convolution", { y, x: bench.put(x), weight: bench.put(weight), ...sizes, ...options }, batch * groups * 2 * 2);
+    const at = (m: number, c: number, h: number, w: number) =>
+      h >= 0 && w >= 0 && h % 2 === 0 && w % 2 === 0 && h / 2 < height && w / 2 < width
+        ? x[((m * channels + c) * height + h / 2) * width + w / 2]!
+        : 0;
+    const expected = Float32Array.from({ length: batch * groups * outputs * outH * outW }, (_, e) => {
+      const [j, i, o, m] = [
+        e % outW,
+        Math.floor(e / outW) % outH,
+        Math.floor(e / (outH * outW)) % outputs,
+        Math.floor(e / (outH * outW * outputs)),
+      ];
+      let sum = 0;
+      for (let t = 0; t < terms; t++) {
+        const [kw, kh, c] = [t % kernelW, Math.floor(t / kernelW) % kernelH, Math.floor(t / (kernelH * kernelW))];
+        sum += weight[((m % groups) * outputs + o) * terms + t]! * at(m, c, i * 2 + kh * 2 - 2, j * 3 + kw - 1);
+      }
+      return sum;
+    });
+    bench.f32(y, expected.length).forEach((value, i) => {
+      expect(Math.abs(value - expected[i]!), `element ${i} of ${channels} channels`).toBeLessThan(1e-4);
+    });
+  }
 });
 
 test("Fourier transforms of any length with small factors, forwards and back", () => {

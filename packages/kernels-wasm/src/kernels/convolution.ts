@@ -1,12 +1,11 @@
 import { convolution } from "@x/tensor";
 import { wasmKernel } from "./kernel.ts";
-import type { Planner } from "./planner.ts";
-import { multiply } from "./product.ts";
+import { ceilDiv } from "./work.ts";
 
 /** Two spatial axes, a first one of extent 1 where there is one. */
 const plane = <T>(axes: readonly T[], first: T): [T, T] => (axes.length === 1 ? [first, axes[0]!] : [axes[0]!, axes[1]!]);
 
-/** The patches of each group as columns of a matrix, times the weight. */
+/** Tiles of the result: each makes the patches it needs in its thread's stack, so there is no scratch. */
 export const convolutionKernel = wasmKernel(convolution, {
   plan(p, { specs: { x, weight }, outputs: { y }, attrs }) {
     const [batch, inputs, ...space] = x.shape as [number, number, ...number[]];
@@ -28,24 +27,17 @@ export const convolutionKernel = wasmKernel(convolution, {
     const [dilationH, dilationW] = at(attrs.dilation, 1);
     const steps = { strideH, strideW, padH, padW, inputDilationH, inputDilationW, dilationH, dilationW };
     const extents = { groups, channels, height, width, outH, outW, kernelH, kernelW };
-    const area1 = height * width;
-    const xStrides = { xBatch: inputs * area1, xChannel: area1, xRow: width, xCol: 1 };
-    const columns = patches(p, { ...extents, ...steps, ...xStrides }, batch * groups * k, area);
     const perGroup = outputs / groups;
-    multiply(p, {
-      ...{ batch: [batch, groups], m: perGroup, n: area, k, c: p.output("y") },
-      a: { place: p.input("weight"), batch: [0, perGroup * k], row: k, column: 1 },
-      b: { place: columns, batch: [groups * k * area, k * area], row: area, column: 1 },
-    });
+    const columns = Math.min(128, ceilDiv(area, 8) * 8);
+    const tiles = batch * groups * ceilDiv(area, columns);
+    // A unit takes all outputs, so that its patches are made once; fewer where there would be too few units to share out.
+    const rows = tiles < 8 ? Math.min(48, perGroup) : perGroup;
+    const places = { y: p.output("y"), x: p.input("x"), weight: p.input("weight") };
+    p.run(
+      "convolution",
+      { ...places, ...extents, ...steps, outputs: perGroup, rows, columns },
+      tiles * ceilDiv(perGroup, rows),
+      rows * columns * (k + 8),
+    );
   },
 });
-
-type PatchArgs = Omit<Parameters<typeof patchesOf>[1], "out" | "x">;
-const patchesOf = (p: Planner, args: Parameters<typeof p.run<"patches">>[1], rows: number, area: number) =>
-  p.run("patches", args, rows, 4 * area);
-
-function patches(p: Planner, args: PatchArgs, rows: number, area: number) {
-  const out = p.scratch(4 * rows * area);
-  patchesOf(p, { ...args, out, x: p.input("x") }, rows, area);
-  return out;
-}
