@@ -81,7 +81,8 @@ export type Report =
       readonly kept: KeptWords | undefined;
       readonly sources: { readonly name: string; readonly characters: number; readonly files: number };
     }
-  | { readonly type: "begun"; readonly run: RunWords }
+  /** `paused`: it goes on from a checkpoint, and waits to be resumed. */
+  | { readonly type: "begun"; readonly run: RunWords; readonly paused: boolean }
   | { readonly type: "steps"; readonly records: readonly StepWords[]; readonly memory: MemoryFigures }
   | { readonly type: "evaluated"; readonly step: number; readonly valLoss: number }
   | { readonly type: "sampled"; readonly step: number; readonly prompt: string; readonly text: string }

@@ -12,6 +12,7 @@ export interface State {
   /** What the worker was asked and has not answered yet. */
   readonly waiting: Command["type"] | undefined;
   readonly run: RunWords | undefined;
+  /** Steps done, the last ones all of them. */
   readonly records: readonly StepWords[];
   readonly evaluations: readonly { readonly step: number; readonly valLoss: number }[];
   readonly memory: MemoryFigures | undefined;
@@ -56,11 +57,11 @@ const reducers: Reducers = {
     ...(phase === "none" && ready.kept && { notice: offer(ready.kept) }),
     ...(phase === "ended" && notice && { notice: { ...notice, kept: ready.kept?.step } }),
   }),
-  begun: (_, { run }) => ({
-    ...{ run, phase: "training", waiting: undefined, records: [], evaluations: [], memory: undefined, samples: [] },
+  begun: (_, { run, paused }) => ({
+    ...{ run, phase: paused ? "paused" : "training", waiting: undefined, records: [], evaluations: [], memory: undefined, samples: [] },
     ...{ attention: undefined, notice: run.notes.length > 0 ? { kind: "note", words: run.notes.join(" ") } : undefined },
   }),
-  steps: (state, { records, memory }) => ({ records: [...state.records, ...records], memory }),
+  steps: (state, { records, memory }) => ({ records: thinned([...state.records, ...records]), memory }),
   evaluated: ({ evaluations }, { step, valLoss }) => ({
     evaluations: [...evaluations.filter((each) => each.step !== step), { step, valLoss }],
   }),
@@ -78,6 +79,11 @@ const reducers: Reducers = {
   told: (_, { words }) => ({ notice: { kind: "error", words } }),
   dismissed: () => ({ notice: undefined }),
 };
+
+/** More steps than a screen has pixels are not seen: beyond that, every second one goes. The last ones say how fast the run is, and stay. */
+const shownSteps = 16_000;
+const thinned = (records: readonly StepWords[]): readonly StepWords[] =>
+  records.length <= shownSteps ? records : records.filter((_, i) => i % 2 === 0 || i >= records.length - 200);
 
 const answered = ({ waiting }: State, command: Command["type"]): Partial<State> => ({ waiting: waiting === command ? undefined : waiting });
 

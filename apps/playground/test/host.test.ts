@@ -69,8 +69,8 @@ describe("a device that goes away", () => {
     opened.lose[0]!(new Error("the device was reset"));
     expect(await next("failed")).toEqual({ type: "failed", command: "training", words: "the device was reset", kept: step, ended: true });
     await ask({ type: "recover", device: "any" });
-    expect((await next("begun")).run).toMatchObject({ step, steps: 150, text: "T" });
-    await next("paused");
+    expect(await next("begun")).toMatchObject({ run: { step, steps: 150, text: "T" }, paused: true });
+    expect(await next("evaluated")).toMatchObject({ step });
     await ask({ type: "resume" });
     await next("finished");
     expect(lastLoss()).toEqual(expected);

@@ -7,6 +7,7 @@ const run: RunWords = {
   ...{ preset: "gpt-tiny", device: "wasm", text: "T", characters: 9, vocabSize: 3, numParameters: 7, numLayers: 2, numHeads: 2 },
   ...{ step: 0, steps: 50, notes: [] },
 };
+const begun: Event = { type: "begun", run, paused: false };
 const memory = { live: 1, pooled: 0, peak: 1, buffers: 1, allocations: 1, reclaimed: 0 };
 const wasm = { id: "wasm", title: "Processor", words: "2 threads", available: true };
 const ready: Event = { type: "ready", devices: [wasm], kept: undefined, sources: { name: "S", characters: 9, files: 1 } };
@@ -19,10 +20,21 @@ const after = (...events: Event[]): State => events.reduce(reduce, initial);
 
 describe("a run", () => {
   test("collects its steps, and begins empty again", () => {
-    const state = after(ready, { type: "begun", run }, step(1), step(2), { type: "evaluated", step: 2, valLoss: 3 });
+    const state = after(ready, begun, step(1), step(2), { type: "evaluated", step: 2, valLoss: 3 });
     expect(state.records.map(({ step }) => step)).toEqual([1, 2]);
     expect(stepOf(state)).toBe(2);
-    expect(reduce(state, { type: "begun", run: { ...run, step: 7 } })).toMatchObject({ records: [], evaluations: [], phase: "training" });
+    expect(reduce(state, { type: "begun", run: { ...run, step: 7 }, paused: false })).toMatchObject({
+      records: [],
+      evaluations: [],
+      phase: "training",
+    });
+  });
+
+  test("of many steps keeps the first, the last, and half of those between", () => {
+    const records = Array.from({ length: 16_001 }, (_, i) => ({ step: i + 1, loss: 1, tokensPerSecond: 100 }));
+    const { records: kept } = after({ type: "steps", records, memory });
+    expect(kept.length).toBeLessThan(8200);
+    expect([kept[0], kept[1], kept.at(-2), kept.at(-1)].map((record) => record!.step)).toEqual([1, 3, 16_000, 16_001]);
   });
 
   test("an evaluation of a step takes the place of the one before", () => {
@@ -36,14 +48,19 @@ describe("a run", () => {
   });
 
   test("says in words where it stands", () => {
-    const events: Event[] = [ready, { type: "asked", command: "start" }, { type: "begun", run }, { type: "paused", step: 3 }];
+    const events: Event[] = [ready, { type: "asked", command: "start" }, begun, { type: "paused", step: 3 }];
     const said = events.map((_, i) => statusOf(after(...events.slice(0, i + 1))));
     expect(said).toEqual(["Ready", "Preparing", "Training: GPT, tiny on “T”, Processor", "Paused: GPT, tiny on “T”, Processor"]);
   });
 
+  test("that goes on from a checkpoint waits to be resumed", () => {
+    expect(after(ready, { type: "begun", run, paused: true }, { type: "resumed" }).phase).toBe("training");
+    expect(after(ready, { type: "begun", run, paused: true }).phase).toBe("paused");
+  });
+
   test("what is to be known of it is said", () => {
     const note = "The run read another text before.";
-    expect(after({ type: "begun", run: { ...run, notes: [note] } }).notice).toEqual({ kind: "note", words: note });
+    expect(after({ type: "begun", run: { ...run, notes: [note] }, paused: false }).notice).toEqual({ kind: "note", words: note });
   });
 });
 
@@ -57,7 +74,7 @@ describe("failures", () => {
   });
 
   test("a command that fails leaves the run as it was and frees the buttons", () => {
-    const state = after(ready, { type: "begun", run }, { type: "asked", command: "open" }, failed("open", false));
+    const state = after(ready, begun, { type: "asked", command: "open" }, failed("open", false));
     expect(state).toMatchObject({ phase: "training", waiting: undefined, notice: { kind: "error", words: "W" } });
   });
 
@@ -71,11 +88,11 @@ describe("failures", () => {
   });
 
   test("a run that broke down can go on from what is kept", () => {
-    expect(after(ready, { type: "begun", run }, failed("training", true))).toMatchObject({ phase: "ended", notice: { kept: 40 } });
+    expect(after(ready, begun, failed("training", true))).toMatchObject({ phase: "ended", notice: { kept: 40 } });
   });
 
   test("after a crash the next worker says what is kept", () => {
-    const crashed = after(ready, { type: "begun", run }, { type: "crashed", words: "C" });
+    const crashed = after(ready, begun, { type: "crashed", words: "C" });
     expect(crashed).toMatchObject({ ready: undefined, phase: "ended" });
     const again = reduce(crashed, { ...ready, kept: { step: 12, preset: "gpt-tiny", text: "T" } } as Event);
     expect(again.notice).toEqual({ kind: "error", words: "C", kept: 12 });

@@ -46,6 +46,9 @@ function figures(state: State): void {
   setText(byId("step"), run ? `${step.toLocaleString("en")} of ${run.steps.toLocaleString("en")}` : "–");
   setText(byId("speed"), speed === undefined ? "–" : Math.round(speed).toLocaleString("en"));
   setText(byId("memory"), memory ? `${megabytes(memory.live)} MB` : "–");
+  byId("memory").title = memory
+    ? `${memory.buffers} buffers, ${megabytes(memory.pooled)} MB more kept for reuse, ${memory.allocations} allocations so far`
+    : "";
   setText(byId("memory-peak"), memory ? `peak ${megabytes(memory.peak)}` : "");
   byId<HTMLProgressElement>("progress").value = run ? step / run.steps : 0;
 }

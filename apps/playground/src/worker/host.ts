@@ -103,12 +103,10 @@ export class Host {
     const next = await (old ? old.gate.run(make) : make());
     await old?.close();
     this.#session = next;
-    this.#report({ type: "begun", run: next.words });
-    if (plan.restore) {
-      await next.measure();
-      if (next.words.step < plan.steps) this.#report({ type: "paused", step: next.words.step });
-    }
-    void next.train({ paused: plan.restore }).catch((error: unknown) => this.#lost(next, error));
+    if (plan.restore) next.gate.pause();
+    this.#report({ type: "begun", run: next.words, paused: plan.restore });
+    if (plan.restore) void next.measure().catch((error: unknown) => this.#lost(next, error));
+    void next.train().catch((error: unknown) => this.#lost(next, error));
   }
 
   /** A run has ended before its time: says why, and from where it can go on. */

@@ -80,10 +80,9 @@ export class Session {
     ];
   }
 
-  /** Trains, at once or when resumed, until all steps are done or `close` is called; rejects with what ended it before. */
-  train({ paused = false }: { readonly paused?: boolean } = {}): Promise<void> {
+  /** Trains until all steps are done or `close` is called; rejects with what ended it before. */
+  train(): Promise<void> {
     setDefaultDevice(this.#options.device);
-    if (paused) this.gate.pause();
     this.#training = this.#train();
     return this.#training;
   }
@@ -117,11 +116,13 @@ export class Session {
   }
 
   /** The loss on validation text, and a sample, now. */
-  async measure(): Promise<void> {
-    await this.gate.run(async () => {
+  measure(): Promise<void> {
+    return this.gate.run(async () => {
       const valLoss = await this.#parts.evaluate(this.#stop.signal);
-      if (valLoss !== undefined) this.#options.report({ type: "evaluated", step: this.#parts.trainer.step, valLoss });
-      await this.#show();
+      const { step } = this.#parts.trainer;
+      if (valLoss !== undefined) this.#options.report({ type: "evaluated", step, valLoss });
+      // A run that has ended shows what it writes by itself.
+      if (step < this.#options.steps) await this.#show();
     });
   }
 
