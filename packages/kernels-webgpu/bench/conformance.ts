@@ -1,6 +1,7 @@
 /**
  * Conformance cases whose names match a pattern, with what failed and what was slow: for the desk, where a whole test run is too long.
- * npx tsx --conditions=@x/source bench/conformance.ts '^softmax' [--loose] [--most 10]
+ * npx tsx --conditions=@x/source bench/conformance.ts '^softmax' [--loose] [--most 10] [--hardware]
+ * --hardware plans as for a real GPU on an adapter that is none.
  */
 import { parseArgs } from "node:util";
 import { samples as opSamples } from "@x/ops/samples";
@@ -10,11 +11,15 @@ import { type WebgpuDriver, webgpu } from "../src/index.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { loose: { type: "boolean", default: false }, most: { type: "string", default: "10" } },
+  options: {
+    loose: { type: "boolean", default: false },
+    hardware: { type: "boolean", default: false },
+    most: { type: "string", default: "10" },
+  },
 });
 const pattern = new RegExp(positionals[0] ?? ".");
 const strict = !values.loose;
-const device = await webgpu({ strict });
+const device = await webgpu({ strict, ...(values.hardware && { caps: { software: false } }) });
 const driver = device.driver as WebgpuDriver;
 console.log(driver.caps.architecture, driver.adapter.info.description);
 const failed: string[] = [];

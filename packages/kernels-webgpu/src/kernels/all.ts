@@ -1,6 +1,7 @@
 import type { Kernel } from "@x/tensor";
 import { concatKernel, copyKernel, embedKernel } from "./movement.ts";
 import { pointwiseKernel } from "./pointwise.ts";
+import { reduceKernels } from "./reduce.ts";
 
 /** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
-export const webgpuKernels = (): Kernel[] => [pointwiseKernel, copyKernel, concatKernel, embedKernel];
+export const webgpuKernels = (): Kernel[] => [pointwiseKernel, copyKernel, concatKernel, embedKernel, ...reduceKernels];
