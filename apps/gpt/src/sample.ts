@@ -1,5 +1,5 @@
 import type { Tokenizer } from "@x/data";
-import { causalDecoder, type GenerateOptions, streamText } from "@x/generate";
+import { causalDecoder, type GenerateOptions, streamLongText } from "@x/generate";
 import { TensorError } from "@x/tensor";
 import type { Model } from "./models.ts";
 
@@ -19,29 +19,17 @@ export async function sample(
   // Published tables have rows beyond the tokenizer's ids, as padding: nothing stands behind them.
   const known: GenerateOptions =
     tokenizer.vocabSize < model.vocabSize ? { processors: [(scores) => void scores.fill(-Infinity, tokenizer.vocabSize)] } : {};
-  let ids = [...promptIds(tokenizer, prompt, limit)];
+  const ids = promptIds(tokenizer, prompt, limit);
+  const decoder = causalDecoder(model);
   let written = "";
-  let left = count;
-  let draw = options.draw ?? 0;
-  while (left > 0) {
-    // Half the context is kept when it is full, so that a long text costs a new start every half context.
-    const kept = ids.length < limit ? ids : ids.slice(-Math.max(1, Math.floor(limit / 2)));
-    const maxNewTokens = Math.min(left, limit - kept.length);
-    const decoder = causalDecoder(model);
-    try {
-      const pieces = streamText(decoder, kept, { ...known, ...options, draw, maxNewTokens, decode: (list) => tokenizer.decode(list) });
-      let next = await pieces.next();
-      for (; !next.done; next = await pieces.next()) {
-        written += next.value;
-        onText(next.value);
-      }
-      const { tokens, finish } = next.value;
-      ids = [...kept, ...tokens];
-      left = finish === "length" ? left - tokens.length : 0;
-      draw += tokens.length;
-    } finally {
-      decoder.close();
+  try {
+    const decode = (list: number[]) => tokenizer.decode(list);
+    for await (const piece of streamLongText(decoder, ids, { ...known, ...options, maxNewTokens: count, decode })) {
+      written += piece;
+      onText(piece);
     }
+  } finally {
+    decoder.close();
   }
   return written;
 }

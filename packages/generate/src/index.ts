@@ -5,6 +5,7 @@ export { logitsChain } from "./chain.ts";
 export type { DecodePlan, Decoder } from "./decoder.ts";
 export { GenerateError } from "./errors.ts";
 export { type Generated, type GeneratedRow, generate, type Step, stream, streamText } from "./generate.ts";
+export { type LongTextOptions, streamLongText } from "./long-text.ts";
 export type { BeamOptions, CommonOptions, FinishReason, GenerateOptions, Prompt } from "./options.ts";
 export {
   forcedEos,
