@@ -64,23 +64,29 @@ export class Code {
   }
 
   /**
-   * Writes the dataflow of a body: all values first, then its stores, so that a store over a leaf comes after the leaf's loads.
-   * A value used once stays on the stack; the others live in locals until their last use.
+   * Writes the dataflow of a body: all values first, then its stores, so that a store over a leaf comes after the leaf's loads. The chains of
+   * stores are written two by two in turns, so that a processor that looks a chain ahead finds another to work on.
    */
   graph(graph: Graph): void {
     const uses = countUses(graph.stores.flatMap(({ address, value }) => [address, value]));
     const homes = new Map<Value, number>();
-    for (const { value } of graph.stores) {
-      if (value.held || homes.has(value)) continue;
-      uses.set(value, uses.get(value)! + 1); // so that it stays in a local for its store
-      this.compute(value, uses, homes);
-      this.raw(0x1a);
-    }
+    const listed = new Set<Value>();
+    const chains = graph.stores.map(({ value }) => chainOf(value, listed));
+    for (let first = 0; first < chains.length; first += 2)
+      for (const value of alternate(chains.slice(first, first + 2))) this.place(value, uses, homes);
     for (const { code, address, value } of graph.stores) {
       this.compute(address, uses, homes);
       this.fetch(value, uses, homes);
       this.raw(...code);
     }
+  }
+
+  /** Computes `value` into a local, unless one holds it, after what it needs: chains may share values. */
+  private place(value: Value, uses: Map<Value, number>, homes: Map<Value, number>): void {
+    if (value.held || homes.has(value) || value.inputs.length === 0) return;
+    for (const input of value.inputs) this.place(input, uses, homes);
+    for (const input of value.inputs) this.compute(input, uses, homes);
+    this.raw(...value.code).set(this.give(value, homes));
   }
 
   /** Leaves one value of a graph of its own on the stack. */
@@ -125,6 +131,25 @@ export class Code {
     this.constants.set(key, found);
     return found.local;
   }
+}
+
+/** What a value needs, in an order in which it can be computed, but for what is `listed` already. Constants stand where they are used. */
+function chainOf(root: Value, listed: Set<Value>): Value[] {
+  const chain: Value[] = [];
+  const visit = (value: Value): void => {
+    if (value.held || listed.has(value)) return;
+    listed.add(value);
+    value.inputs.forEach(visit);
+    chain.push(value);
+  };
+  visit(root);
+  return chain;
+}
+
+/** The items of some lists in turns. */
+function* alternate<T>(lists: readonly (readonly T[])[]): Generator<T> {
+  const longest = Math.max(...lists.map((list) => list.length));
+  for (let i = 0; i < longest; i++) for (const list of lists) if (i < list.length) yield list[i]!;
 }
 
 function countUses(roots: readonly Value[]): Map<Value, number> {
