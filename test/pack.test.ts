@@ -3,23 +3,26 @@
  * by require, by the type checker and by a browser's bundler. Nothing is fetched: third parties are packed from where they are installed.
  */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { build, transform } from "esbuild";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildAll, packAll } from "../tools/pack.ts";
+import { buildAll, packAll, packMember } from "../tools/pack.ts";
 import { allSnippets, forRequire } from "../tools/snippets.ts";
 import { entryPoints, packages, root, scope } from "../tools/workspace.ts";
 
 const run = promisify(execFile);
 const home = realpathSync(mkdtempSync(join(tmpdir(), "pack-test-")));
 
+const plugin = join(root, "examples", "plugin-l2-normalize");
+
 beforeAll(async () => {
   await buildAll();
   const tarballs = await packAll(join(home, "tarballs"));
+  tarballs.set("plugin-l2-normalize", await packMember({ dir: plugin }, join(home, "tarballs", "plugin")));
   const dependencies = Object.fromEntries([...tarballs].map(([name, path]) => [name, `file:${path}`]));
   writeFileSync(join(home, "package.json"), JSON.stringify({ name: "user", private: true, type: "module", dependencies }));
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
@@ -33,6 +36,8 @@ beforeAll(async () => {
     `--cache=${join(home, "cache")}`,
   ];
   await run("npm", args, { cwd: home, env });
+  // Dawn is too large to be packed and unpacked for this; it is an optional peer, which its user installs.
+  symlinkSync(realpathSync(join(root, "packages", "kernels-webgpu", "node_modules", "webgpu")), join(home, "node_modules", "webgpu"));
 }, 600_000);
 
 afterAll(() => rmSync(home, { recursive: true, force: true }));
@@ -52,13 +57,25 @@ function write(folder: string, file: string, code: string): string {
   return path;
 }
 
+const swiftShader = "/usr/lib/chromium/vk_swiftshader_icd.json";
+
 /** What a run of Node says about a failure; undefined when it succeeds. */
-async function failureOf(path: string): Promise<string | undefined> {
-  return run(process.execPath, [path], { cwd: dirname(path), timeout: 110_000 }).then(
+async function failureOf(path: string, args: readonly string[] = []): Promise<string | undefined> {
+  const env = existsSync(swiftShader) ? { ...process.env, VK_DRIVER_FILES: swiftShader } : process.env;
+  return run(process.execPath, [path, ...args], { cwd: dirname(path), env, timeout: 110_000 }).then(
     () => undefined,
-    (error: { stderr?: string; message: string }) => error.stderr || error.message,
+    (error: { stdout?: string; stderr?: string; message: string }) => `${error.stdout ?? ""}${error.stderr ?? ""}` || error.message,
   );
 }
+
+describe("a plugin, packed and installed like any other package", () => {
+  const conformance = readFileSync(join(plugin, "test", "conformance.test.ts"), "utf8");
+  test.for([["wasm"], ["webgpu"]] as const)("passes its conformance suite on %s", async ([device], { skip }) => {
+    if (device === "webgpu" && !existsSync(swiftShader) && process.env.CI !== "true") skip("the swiftshader driver is not installed");
+    const { code } = await transform(conformance, { loader: "ts", format: "esm", target: "node20" });
+    expect(await failureOf(write("plugin", "conformance.mjs", code), [device])).toBeUndefined();
+  });
+});
 
 describe.concurrent.each(programs)("%s", { timeout: 120_000 }, (name, code) => {
   test("runs by import", async ({ expect }) => {

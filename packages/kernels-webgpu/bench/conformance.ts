@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { samples as opSamples } from "@x/ops/samples";
 import { primitiveSamples } from "@x/tensor/samples";
 import { conformanceCases } from "@x/testing";
-import { type WebgpuDriver, webgpu } from "../src/index.ts";
+import { adapterOf, figuresOf, webgpu } from "../src/index.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,8 +20,7 @@ const { values, positionals } = parseArgs({
 const pattern = new RegExp(positionals[0] ?? ".");
 const strict = !values.loose;
 const device = await webgpu({ strict, ...(values.hardware && { caps: { software: false } }) });
-const driver = device.driver as WebgpuDriver;
-console.log(driver.caps.architecture, driver.adapter.info.description);
+console.log(adapterOf(device));
 const failed: string[] = [];
 let passed = 0;
 const begun = performance.now();
@@ -36,5 +35,5 @@ for (const { name, run } of conformanceCases(device, [...primitiveSamples, ...op
   if (elapsed > 3000) console.log(`slow: ${name}, ${elapsed.toFixed(0)} ms`);
 }
 console.log(failed.slice(0, Number(values.most)).join("\n----\n"));
-console.log(`${passed} passed, ${failed.length} failed in ${((performance.now() - begun) / 1000).toFixed(1)} s`, driver.figures);
+console.log(`${passed} passed, ${failed.length} failed in ${((performance.now() - begun) / 1000).toFixed(1)} s`, figuresOf(device));
 device.close();

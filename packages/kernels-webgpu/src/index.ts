@@ -1,5 +1,5 @@
 export type { Caps } from "./device/caps.ts";
-export { type DriverOptions, WebgpuDriver, type WebgpuFigures } from "./device/driver.ts";
+export { type AdapterWords, adapterOf, type DriverOptions, figuresOf, type WebgpuFigures } from "./device/figures.ts";
 export { type BufferUse, f32, i32, type Param, u32, type WebgpuLaunch } from "./device/launch.ts";
 export { type WebgpuOptions, webgpu } from "./device/webgpu.ts";
 export { webgpuKernels } from "./kernels/all.ts";

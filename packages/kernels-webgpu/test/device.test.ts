@@ -16,7 +16,8 @@ import {
   withDevice,
 } from "@x/tensor";
 import { describe, expect, test } from "vitest";
-import { type WebgpuDriver, webgpuKernel } from "../src/index.ts";
+import type { WebgpuDriver } from "../src/device/driver.ts";
+import { webgpuKernel } from "../src/index.ts";
 import { onAdapter, openAdapter } from "./adapter.ts";
 
 const twice = defineOp({

@@ -13,9 +13,10 @@ import {
 } from "@x/tensor";
 import { parameterWords } from "../wgsl/declarations.ts";
 import { type Caps, capsOf } from "./caps.ts";
+import type { DriverOptions, WebgpuFigures } from "./figures.ts";
 import type { WebgpuLaunch } from "./launch.ts";
 import { type Layout, layOut, rangeOf } from "./layout.ts";
-import { Memory, type MemoryOptions, type Storage } from "./memory.ts";
+import { Memory, type Storage } from "./memory.ts";
 import { driverName } from "./name.ts";
 import { type Compiled, Pipelines } from "./pipelines.ts";
 import { PassTimer } from "./profile.ts";
@@ -24,19 +25,6 @@ import { type Dispatch, Recorder } from "./recorder.ts";
 
 const served: readonly DType[] = ["f32", "f16", "bf16", "i32", "u32", "u8", "bool"];
 type Bindings = Readonly<Record<string, Binding>>;
-
-export interface DriverOptions extends MemoryOptions {
-  readonly caps?: Partial<Caps>;
-}
-
-/** What happens on a device of this kind since its start. */
-export interface WebgpuFigures {
-  readonly submits: number;
-  readonly dispatches: number;
-  readonly pipelines: number;
-  readonly buffers: number;
-  readonly bytes: number;
-}
 
 /** A launch ready to be bound: its pipeline, where its buffers lie, how large its grid is. */
 interface Prepared {
@@ -94,6 +82,11 @@ export class WebgpuDriver implements Driver {
   get figures(): WebgpuFigures {
     const { submits, dispatches } = this.recorder.figures;
     return { submits, dispatches, pipelines: this.#pipelines.count, buffers: this.#memory.buffers, bytes: this.#memory.bytes };
+  }
+
+  get words() {
+    const { vendor, architecture, device, description } = this.adapter.info;
+    return { vendor, architecture, device, description };
   }
 
   allocate(bytes: number, fixed = false): Storage {

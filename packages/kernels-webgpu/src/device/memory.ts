@@ -1,15 +1,11 @@
 import { OutOfMemoryError } from "@x/tensor";
+import type { DriverOptions } from "./figures.ts";
 
 /** A stretch of a GPU buffer: all of it, or, for what lives long, a part of a slab. */
 export interface Storage {
   readonly buffer: GPUBuffer;
   readonly offset: number;
   readonly bytes: number;
-}
-
-export interface MemoryOptions {
-  /** Bytes that may be allocated in all; the hardware's own limit shows only late. Absent: no limit but the hardware's. */
-  readonly memory?: number;
 }
 
 /** Slabs begin small and double. */
@@ -74,7 +70,7 @@ export class Memory {
   bytes = 0;
   buffers = 0;
 
-  constructor(device: GPUDevice, { memory = Number.POSITIVE_INFINITY }: MemoryOptions, onRefused: (error: OutOfMemoryError) => void) {
+  constructor(device: GPUDevice, { memory = Number.POSITIVE_INFINITY }: DriverOptions, onRefused: (error: OutOfMemoryError) => void) {
     this.#device = device;
     this.#limit = memory;
     this.#onRefused = onRefused;

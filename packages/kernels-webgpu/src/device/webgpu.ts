@@ -1,7 +1,8 @@
 import { Device, DeviceError, type DeviceLostError, type DeviceOptions } from "@x/tensor";
 import { platform } from "#platform";
 import { webgpuKernels } from "../kernels/all.ts";
-import { type DriverOptions, WebgpuDriver } from "./driver.ts";
+import { WebgpuDriver } from "./driver.ts";
+import type { DriverOptions } from "./figures.ts";
 
 export interface WebgpuOptions extends DeviceOptions, DriverOptions {
   /** Which of several adapters is preferred. */
