@@ -1,10 +1,10 @@
 /**
- * `pnpm bench cpu [--only NAME] [--against NAME,...] [--threads 1,2] [--launches N] [--quick] [--save NAME] [--seed S]`
+ * `pnpm bench cpu|webgpu [--only NAME] [--against NAME,...] [--threads 1,2] [--driver NAME] [--gpu] [--launches N] [--quick] [--save NAME] [--seed S]`
  *
  * Installs the peers into bench/peers from their own lockfile when they are missing, then measures.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -15,7 +15,16 @@ function run(command, args, options = {}) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-if (!existsSync(at("peers/node_modules/.package-lock.json"))) {
+/** Whether what is installed is what the lockfile says; npm keeps its own account of that. */
+function installed() {
+  const account = at("peers/node_modules/.package-lock.json");
+  if (!existsSync(account)) return false;
+  const versions = (path) => Object.entries(JSON.parse(readFileSync(path, "utf8")).packages).filter(([name]) => name !== "");
+  const there = new Map(versions(account).map(([name, { version }]) => [name, version]));
+  return versions(at("peers/package-lock.json")).every(([name, { version, optional }]) => optional || there.get(name) === version);
+}
+
+if (!installed()) {
   console.error("bench: installing the peers into bench/peers (about 750 MB) ...");
   const windows = process.platform === "win32";
   run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: at("peers"), shell: windows });

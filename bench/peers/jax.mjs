@@ -1,27 +1,34 @@
-/** jax-js on its WebAssembly back end, every workload under `jit`. */
-import { createRequire } from "node:module";
-import { timed } from "../src/competitor.ts";
+/** jax-js on its WebAssembly back end or, as the variant `webgpu`, on that; every workload under `jit`. */
+import { readFileSync } from "node:fs";
+import { batched, timed } from "../src/competitor.ts";
 import { installIteratorHelpers, installWorkers } from "./browser-shims.mjs";
 
-export function competitor() {
+export function competitor(variant = "wasm") {
   return {
     version: () => installedVersion(),
     async prepare({ work, inputs, threads, seed }) {
       installIteratorHelpers();
-      installWorkers(threads);
+      if (work.kind === "blocks" || work.dtype) return undefined; // Node 20 has no Float16Array, through which it takes f16
+      const dawn = variant === "webgpu" ? await import("../src/dawn.ts") : undefined;
+      const gpu = dawn?.installWebGPU();
+      if (!gpu) installWorkers(threads);
       const jax = await import("@jax-js/jax");
-      await jax.init("wasm");
-      jax.defaultDevice("wasm");
-      if (work.kind === "blocks") return undefined;
-      if (work.kind === "baby") return (await import("./jax-baby.mjs")).prepareBaby(jax, inputs, seed);
-      return prepareOp(jax, work, inputs);
+      await jax.init(variant);
+      jax.defaultDevice(variant);
+      if (work.kind !== "gpt") return { ...prepareOp(jax, work, inputs, gpu ? batched : once), adapter: gpu?.adapter() };
+      const prepared = await (await import("./jax-gpt.mjs")).prepareGPT(jax, work, inputs, seed);
+      return { ...prepared, ...(gpu && { adapter: gpu.adapter(), demands: () => dawn.demands(prepared.sample) }) };
     },
   };
 }
 
-function prepareOp({ numpy: np, nn, jit }, work, inputs) {
+const once = (run) => timed(() => run(1));
+
+function prepareOp({ numpy: np, nn, jit, blockUntilReady }, work, inputs, sampler) {
   const array = (name, shape) => np.array(inputs[name], { shape });
   const shape = [work.rows, work.cols];
+  const heads = [1, work.heads, work.tokens, work.width];
+  const byToken = (x) => np.transpose(x, [0, 2, 1, 3]); // its attention wants heads behind tokens
   const [f, args] = {
     gemm: () => [(a, b) => np.matmul(a, b), [array("a", [work.m, work.k]), array("b", [work.k, work.n])]],
     softmax: () => [(x) => nn.softmax(x, -1), [array("x", shape)]],
@@ -30,22 +37,27 @@ function prepareOp({ numpy: np, nn, jit }, work, inputs) {
       (x, weight, bias) => nn.standardize(x, -1, { epsilon: 1e-5 }).mul(weight).add(bias),
       [array("x", shape), array("weight", [work.cols]), array("bias", [work.cols])],
     ],
+    attention: () => [
+      (query, key, value) => nn.dotProductAttention(query, key, value, { isCausal: work.causal }),
+      ["q", "k", "v"].map((name) => byToken(array(name, heads))),
+    ],
   }[work.kind]();
   const run = jit(f);
   const call = () => run(...args.map((each) => each.ref));
   return {
-    output: async () => Float32Array.from(await call().data()),
-    sample: timed(async () => {
-      const y = call();
-      await y.blockUntilReady();
-      y.dispose();
+    output: async () => {
+      const y = work.kind === "attention" ? byToken(call()) : call();
+      return Float32Array.from(await y.data());
+    },
+    // What is disposed before it was waited for is never run, so all are kept to the end.
+    sample: sampler(async (times) => {
+      const all = Array.from({ length: times }, call);
+      await blockUntilReady(all);
+      for (const y of all) y.dispose();
     }),
   };
 }
 
 function installedVersion() {
-  const path = createRequire(import.meta.url)
-    .resolve("@jax-js/jax")
-    .replace(/dist[\\/].*$/, "package.json");
-  return createRequire(import.meta.url)(path).version;
+  return JSON.parse(readFileSync(new URL("../package.json", import.meta.resolve("@jax-js/jax")), "utf8")).version;
 }

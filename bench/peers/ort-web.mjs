@@ -1,9 +1,10 @@
-/** onnxruntime-web on its WebAssembly back end. */
+/** onnxruntime-web on its WebAssembly back end; the variants on WebGPU have a file of their own. */
 import { createRequire } from "node:module";
-import * as ort from "onnxruntime-web";
 import { ortCompetitor } from "./ort.mjs";
 
-export function competitor(variant) {
+export async function competitor(variant) {
+  if (variant?.startsWith("webgpu")) return (await import("./ort-webgpu.mjs")).competitor(variant);
+  const ort = await import("onnxruntime-web");
   const session = (bytes, threads) => {
     ort.env.wasm.numThreads = threads;
     return ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });

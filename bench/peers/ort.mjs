@@ -26,8 +26,9 @@ export function ortCompetitor({ Tensor, version, session, copiesInputs, takesOut
         if (!constantB) feeds.b = tensor("b", [work.k, work.n]);
         return plain(await session(gemmModel(work, inputs, constantB), threads), feeds);
       }
-      if (work.kind === "blocks" || work.kind === "baby") {
-        if (variant || work.kind === "baby") return undefined; // inference only
+      if (work.kind === "gpt" || work.kind === "attention") return undefined; // trains nothing; attention is measured on WebGPU
+      if (work.kind === "blocks") {
+        if (variant) return undefined;
         return plain(await session(blocksModel(work, inputs), threads), { x: tensor("x", [work.tokens, work.dim]) });
       }
       if (variant && variant !== "kernel") return undefined;

@@ -1,21 +1,24 @@
-/** tfjs on its WebAssembly back end (SIMD; in Node it has one thread). */
+/** tfjs on its WebAssembly back end (SIMD; in Node it has one thread) or, as the variant `webgpu`, on that. */
 import { createRequire } from "node:module";
-import { timed } from "../src/competitor.ts";
+import { batched, timed } from "../src/competitor.ts";
 
 const require = createRequire(import.meta.url);
 
-export function competitor() {
+export function competitor(variant = "wasm") {
   return {
     version: () => require("@tensorflow/tfjs").version["tfjs-core"],
     async prepare({ work, inputs, seed }) {
+      if (work.kind === "blocks" || work.dtype) return undefined; // it has no f16
+      const dawn = variant === "webgpu" ? await import("../src/dawn.ts") : undefined;
+      const gpu = dawn?.installWebGPU();
       const tf = require("@tensorflow/tfjs");
-      require("@tensorflow/tfjs-backend-wasm");
+      require(`@tensorflow/tfjs-backend-${variant}`);
       tf.env().set("PROD", true);
-      await tf.setBackend("wasm");
+      if (!(await tf.setBackend(variant))) throw new Error(`tfjs: its back end ${variant} did not start.`);
       await tf.ready();
-      if (work.kind === "blocks") return undefined;
-      if (work.kind === "baby") return (await import("./tfjs-baby.mjs")).prepareBaby(tf, inputs, seed);
-      return prepareOp(tf, work, inputs);
+      if (work.kind !== "gpt") return { ...prepareOp(tf, work, inputs, gpu), adapter: gpu?.adapter() };
+      const prepared = await (await import("./tfjs-gpt.mjs")).prepareGPT(tf, work, inputs, seed);
+      return { ...prepared, ...(gpu && { adapter: gpu.adapter(), demands: () => dawn.demands(prepared.sample) }) };
     },
   };
 }
@@ -37,7 +40,14 @@ export function gelu(x) {
   );
 }
 
-function prepareOp(tf, work, inputs) {
+/** Waits for all that was recorded. Its open pass must be ended first: submitted with it, nothing would run. */
+async function settled(backend, gpu) {
+  backend.endComputePassEncoder();
+  if (backend.commandEncoder) backend.submitQueue();
+  await gpu.settled();
+}
+
+function prepareOp(tf, work, inputs, gpu) {
   const array = (name, shape) => tf.tensor(inputs[name], shape);
   const shape = [work.rows, work.cols];
   const run = {
@@ -57,10 +67,25 @@ function prepareOp(tf, work, inputs) {
       const [x, weight, bias] = [array("x", shape), array("weight", [work.cols]), array("bias", [work.cols])];
       return () => tf.tidy(() => layerNorm(tf, x, weight, bias, 1e-5));
     },
+    attention: () => {
+      const [query, key, value] = ["q", "k", "v"].map((name) => array(name, [work.heads, work.tokens, work.width]));
+      const ones = tf.ones([work.tokens, work.tokens]);
+      const mask = work.causal ? tf.linalg.bandPart(ones, -1, 0).sub(1).mul(1e9) : undefined;
+      return () =>
+        tf.tidy(() => {
+          const scores = tf.matMul(query, key, false, true).mul(1 / Math.sqrt(work.width));
+          return tf.matMul(tf.softmax(mask ? scores.add(mask) : scores), value);
+        });
+    },
   }[work.kind]();
   return {
     threads: 1,
-    output: async () => Float32Array.from(run().dataSync()),
-    sample: timed(() => run().dispose()),
+    output: async () => Float32Array.from(await run().data()),
+    sample: gpu
+      ? batched(async (times) => {
+          for (let i = 0; i < times; i++) run().dispose();
+          await settled(tf.backend(), gpu);
+        })
+      : timed(() => run().dispose()),
   };
 }

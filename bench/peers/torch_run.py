@@ -1,6 +1,7 @@
-"""PyTorch on the CPU: reads a request from the first line of stdin, then runs one iteration for each further line.
+"""PyTorch on the CPU or on CUDA: reads a request from the first line of stdin, then runs one iteration for each further line.
 
-Answers: one line with the version, then the output as a file, then the milliseconds of each iteration.
+Answers: the output as a file and one line with the version, then the milliseconds of each iteration, or {"what": "peak"}: the bytes held at most.
+On CUDA a sample is several iterations and one wait, so that the wait is no part of the figure.
 """
 
 import json
@@ -14,18 +15,24 @@ import torch.nn.functional as F
 request = json.loads(sys.stdin.readline())
 torch.set_num_threads(request["threads"])
 work = request["work"]
+device = torch.device(request["device"])
+on_cuda = device.type == "cuda"
 
 
 def load(name, shape):
     data = np.fromfile(f"{request['folder']}/{name}.bin", dtype=np.float32)
-    return torch.from_numpy(data.reshape(shape))
+    return torch.from_numpy(data.reshape(shape)).to(device)
 
 
 def prepare_op():
     kind = work["kind"]
     if kind == "gemm":
-        a, b = load("a", [work["m"], work["k"]]), load("b", [work["k"], work["n"]])
+        dtype = torch.float16 if work.get("dtype") == "f16" else torch.float32
+        a, b = load("a", [work["m"], work["k"]]).to(dtype), load("b", [work["k"], work["n"]]).to(dtype)
         return lambda: a @ b
+    if kind == "attention":
+        q, k, v = (load(name, [1, work["heads"], work["tokens"], work["width"]]) for name in "qkv")
+        return lambda: F.scaled_dot_product_attention(q, k, v, is_causal=work["causal"])
     x = load("x", [work["rows"], work["cols"]])
     if kind == "softmax":
         return lambda: torch.softmax(x, -1)
@@ -60,8 +67,8 @@ def prepare_blocks():
     return forward
 
 
-def prepare_baby():
-    cfg, step = request["baby"], 0
+def prepare_gpt():
+    cfg, step = {**work["sizes"], **request["training"]}, 0
     p = {name: load(name, shape).requires_grad_() for name, shape in request["shapes"]}
     groups = [
         {"params": [t for t in p.values() if t.dim() > 1], "weight_decay": cfg["decay"]},
@@ -70,7 +77,7 @@ def prepare_baby():
     betas = (cfg["beta1"], cfg["beta2"])
     optimizer = torch.optim.AdamW(groups, lr=cfg["rate"], betas=betas, eps=cfg["eps"], fused=True)
     batches = np.fromfile(f"{request['folder']}/batches.bin", dtype=np.int32)
-    batches = torch.from_numpy(batches.astype(np.int64)).reshape(-1, 2, cfg["batch"], cfg["context"])
+    batches = torch.from_numpy(batches.astype(np.int64)).reshape(-1, 2, cfg["batch"], cfg["context"]).to(device)
     norm = lambda h, name: F.layer_norm(h, [cfg["dim"]], p[f"{name}.weight"], p[f"{name}.bias"], cfg["normEps"])
     linear = lambda h, name: h @ p[name] + p[f"{name}.bias"]
 
@@ -102,17 +109,35 @@ def answer(value):
     print(json.dumps(value), flush=True)
 
 
+def settled():
+    if on_cuda:
+        torch.cuda.synchronize()
+
+
+def timed(run, times):
+    start = time.perf_counter()
+    for _ in range(times):
+        run()
+    settled()
+    return (time.perf_counter() - start) * 1e3 / times
+
+
 def main():
-    training = work["kind"] == "baby"
-    run = prepare_baby() if training else prepare_blocks() if work["kind"] == "blocks" else prepare_op()
+    training = work["kind"] == "gpt"
+    run = prepare_gpt() if training else prepare_blocks() if work["kind"] == "blocks" else prepare_op()
+    times = 1
     with torch.inference_mode(not training):
-        output = [run() for _ in range(request["curveSteps"])] if training else run().numpy()
+        output = [run() for _ in range(request["curveSteps"])] if training else run().float().cpu().numpy()
         np.asarray(output, dtype=np.float32).tofile(f"{request['folder']}/output.bin")
-        answer({"version": torch.__version__})
-        for _ in sys.stdin:
-            start = time.perf_counter()
-            run()
-            answer({"ms": (time.perf_counter() - start) * 1e3})
+        answer({"version": torch.__version__, **({"adapter": torch.cuda.get_device_name()} if on_cuda else {})})
+        for line in sys.stdin:
+            if json.loads(line).get("what") == "peak":
+                answer({"bytes": torch.cuda.max_memory_allocated() if on_cuda else 0})
+                continue
+            ms = timed(run, times)
+            answer({"ms": ms})
+            if on_cuda and not training and ms * times < 20 and times < 64:
+                times *= 2
 
 
 main()

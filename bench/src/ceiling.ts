@@ -17,8 +17,9 @@ const accumulators = 10;
 const unroll = 4;
 const flopsPerTurn = accumulators * unroll * 4 * 2;
 
-/** The ceiling as a competitor: `variant` is `wasm` or `native`. */
-export function competitor(variant = "wasm"): Competitor {
+/** The ceiling as a competitor: `variant` is `wasm`, `native` or `webgpu`. */
+export async function competitor(variant = "wasm"): Promise<Competitor> {
+  if (variant === "webgpu") return (await import("./ceiling-gpu.ts")).gpuCeiling();
   return {
     version: () => (variant === "native" ? "cc" : "relaxed SIMD"),
     async prepare({ work, threads }) {

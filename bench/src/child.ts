@@ -1,6 +1,6 @@
 /** The measured process: one competitor, one workload, one number of threads. Prints JSON lines for the parent. */
 import { writeFileSync } from "node:fs";
-import { type Competitor, competitorModules } from "./competitor.ts";
+import { type Competitor, competitorModules, type Demands } from "./competitor.ts";
 import { check } from "./reference.ts";
 import { inputs, workloadNamed } from "./workloads.ts";
 
@@ -17,11 +17,19 @@ export interface ChildRequest {
 
 export type ChildLine =
   | { type: "unsupported" }
-  | { type: "ready"; version: string; threads: number; check?: { maxAbs: number; rows: number } }
-  | { type: "sample"; ms: number };
+  | { type: "ready"; version: string; threads: number; adapter?: string; check?: { maxAbs: number; rows: number } }
+  | { type: "sample"; ms: number }
+  | { type: "figures"; demands?: Demands; peakBytes?: number };
 
 function print(line: ChildLine): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** Runs for `budgetMs`, at least three times and at most `most`; work so long that three take ten times the budget runs fewer. */
+async function repeated(budgetMs: number, most: number, run: () => Promise<unknown>): Promise<void> {
+  const start = performance.now();
+  const within = (ms: number) => performance.now() < start + ms;
+  for (let i = 0; i < most && (within(budgetMs) || (i < 3 && (i === 0 || within(10 * budgetMs)))); i++) await run();
 }
 
 async function main(request: ChildRequest): Promise<void> {
@@ -29,8 +37,8 @@ async function main(request: ChildRequest): Promise<void> {
   const [module = "", variant] = request.competitor.split("/");
   const path = competitorModules[module];
   if (!path) throw new Error(`bench: no competitor "${request.competitor}".`);
-  const loaded = (await import(new URL(path, import.meta.url).href)) as { competitor(variant?: string): Competitor };
-  const competitor = loaded.competitor(variant);
+  const loaded = (await import(new URL(path, import.meta.url).href)) as { competitor(variant?: string): Competitor | Promise<Competitor> };
+  const competitor = await loaded.competitor(variant);
   const given = inputs(work, request.seed);
   const prepared = await competitor.prepare({ work, inputs: given, threads: request.threads, seed: request.seed });
   if (!prepared) return print({ type: "unsupported" });
@@ -42,13 +50,14 @@ async function main(request: ChildRequest): Promise<void> {
     type: "ready",
     version: await competitor.version(),
     threads: prepared.threads ?? request.threads,
+    ...(prepared.adapter && { adapter: prepared.adapter }),
     ...(checked && { check: checked }),
   });
 
-  const warmEnd = performance.now() + request.warmMs;
-  for (let i = 0; i < 3 || (performance.now() < warmEnd && i < 1000); i++) await prepared.sample();
-  const end = performance.now() + request.budgetMs;
-  for (let i = 0; i < 3 || (performance.now() < end && i < 2000); i++) print({ type: "sample", ms: await prepared.sample() });
+  await repeated(request.warmMs, 1000, prepared.sample);
+  await repeated(request.budgetMs, 2000, async () => print({ type: "sample", ms: await prepared.sample() }));
+  const [demands, peakBytes] = [await prepared.demands?.(), await prepared.peakBytes?.()];
+  if (demands || peakBytes) print({ type: "figures", ...(demands && { demands }), ...(peakBytes && { peakBytes }) });
   await prepared.close?.();
 }
 

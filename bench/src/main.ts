@@ -3,14 +3,15 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setDefaultDevice } from "@x/tensor";
 import type { Constancy } from "./constancy.ts";
+import { driverEnvironment, groups } from "./groups.ts";
 import { type Launch, launch } from "./launch.ts";
-import { babyConstancy } from "./ours.ts";
 import { type Options, parseOptions } from "./plan.ts";
 import { maxDifference } from "./reference.ts";
 import { type CaseResult, type Entry, machine, ratios, summarise } from "./results.ts";
 import { caseTable } from "./table.ts";
-import { inputs, tolerance, type Workload, workloadNamed } from "./workloads.ts";
+import { type GPTWorkload, inputs, tolerance, type Workload, workloadNamed } from "./workloads.ts";
 
 async function measureCase(work: Workload, threads: number, options: Options, folder: string): Promise<CaseResult> {
   const launches = new Map<string, Launch[]>(options.against.map((name) => [name, []]));
@@ -21,45 +22,56 @@ async function measureCase(work: Workload, threads: number, options: Options, fo
       if (competitor in absent) continue;
       const { warmMs, budgetMs, seed } = options;
       const request = { work: work.name, competitor, threads, seed, warmMs, budgetMs, outputFile: outputFile(competitor) };
-      const result = await launch(request);
+      const result = await launch(request, driverEnvironment(options.driver));
       if (result.unsupported) absent[competitor] = "does not do this work";
       else if (result.error) absent[competitor] = result.error;
       else launches.get(competitor)!.push(result);
     }
   }
-  const entries = options.against.filter((name) => !(name in absent)).map((name) => summarise(name, work, launches.get(name)!));
-  compareOutputs(entries, work, outputFile);
+  const all = options.against.filter((name) => !(name in absent)).map((name) => summarise(name, work, launches.get(name)!));
+  compareOutputs(all, work, outputFile);
+  for (const entry of all) {
+    const wrong = disagreement(entry, tolerance(work));
+    if (wrong && !isOurs(entry)) absent[entry.competitor] = `computes something else: ${wrong}`;
+  }
+  const entries = all.filter(({ competitor }) => !(competitor in absent));
   for (const name of Object.keys(absent)) if (absent[name] === "does not do this work") delete absent[name];
-  return { work, threads, tolerance: tolerance(work), entries, absent, ratios: ratios(entries) };
+  return { work, threads, tolerance: tolerance(work), entries, absent, ratios: ratios(entries, groups[options.group]) };
 }
 
 /** Compares every output with that of the first peer; fills in the differences and the losses. */
 function compareOutputs(entries: Entry[], work: Workload, outputFile: (name: string) => string): void {
   const outputs = entries.filter(({ competitor }) => existsSync(outputFile(competitor)));
   const read = (entry: Entry) => new Float32Array(new Uint8Array(readFileSync(outputFile(entry.competitor))).buffer);
-  const base = outputs.find(({ competitor }) => competitor !== "ours");
+  const base = outputs.find((entry) => !isOurs(entry));
   if (!base) return;
   const expected = read(base);
   for (const entry of outputs) {
     const output = read(entry);
-    if (work.kind === "baby") entry.losses = [...output];
+    if (work.kind === "gpt") entry.losses = [...output];
     if (entry === base) continue;
     entry.comparedWith = base.competitor;
     entry.maxAbsFromOther = maxDifference(output, expected);
   }
 }
 
-function disagreements({ work, threads, entries, tolerance: allowed }: CaseResult): string[] {
-  return entries.flatMap(({ competitor, maxAbsFromF64, maxAbsFromOther }) => {
-    const worst = Math.max(maxAbsFromF64 ?? 0, maxAbsFromF64 === undefined ? (maxAbsFromOther ?? 0) : 0);
-    return worst <= allowed ? [] : [`${work.name}, ${threads} threads: ${competitor} differs by ${worst}, allowed ${allowed}.`];
-  });
+const isOurs = ({ competitor }: Entry) => competitor.split("/")[0] === "ours";
+
+/** Says how far an output is from what it should be, where that is too far. */
+function disagreement({ maxAbsFromF64, maxAbsFromOther, comparedWith }: Entry, allowed: number): string | undefined {
+  const worst = maxAbsFromF64 ?? maxAbsFromOther ?? 0;
+  if (worst <= allowed) return undefined;
+  return `its output differs from ${maxAbsFromF64 === undefined ? comparedWith : "f64"} by ${worst}, allowed ${allowed}`;
 }
 
 /** Whether our training step does the same work at every call, with nothing allocated: 1,000 steps after warm-up. */
 async function steadiness({ threads, seed, quick }: Options): Promise<Constancy> {
-  const work = workloadNamed("baby-step");
-  const result = await babyConstancy({ inputs: inputs(work, seed), threads: Math.max(...threads), seed }, quick ? 50 : 1000);
+  const work = workloadNamed("baby-step") as GPTWorkload;
+  const [{ wasm }, { gptConstancy }] = await Promise.all([import("@x/kernels-wasm"), import("./ours-gpt.ts")]);
+  const device = await wasm({ threads: Math.max(...threads) });
+  setDefaultDevice(device);
+  const result = await gptConstancy({ work, inputs: inputs(work, seed), seed, device }, quick ? 50 : 1000);
+  device.close();
   const { steps, first, changed } = result;
   const words = changed ? `CHANGED at step ${changed.step}: ${JSON.stringify(changed.counters)}` : "the same at each";
   console.log(`baby-step, ${steps} steps after warm-up: ${JSON.stringify(first)} a step, ${words}`);
@@ -84,7 +96,7 @@ async function main(): Promise<void> {
     rmSync(folder, { recursive: true, force: true });
   }
   const steady =
-    options.works.some(({ kind }) => kind === "baby") && options.against.includes("ours") ? await steadiness(options) : undefined;
+    options.works.some(({ name }) => name === "baby-step") && options.against.includes("ours") ? await steadiness(options) : undefined;
   const command = ["pnpm bench", ...process.argv.slice(2)].join(" ");
   const { seed, launches, warmMs, budgetMs } = options;
   const results = {
@@ -98,14 +110,19 @@ async function main(): Promise<void> {
     ...(steady && { steady }),
     loadAverageAtEnd: machine().loadAverage,
   };
-  const name = options.save ?? `${options.group}-node${process.versions.node}`;
+  const name =
+    options.save ?? [options.group, ...(options.driver === "default" ? [] : [options.driver]), `node${process.versions.node}`].join("-");
   const target = new URL(`../results/${name}.json`, import.meta.url);
   mkdirSync(new URL(".", target), { recursive: true });
   writeFileSync(target, `${JSON.stringify(results, null, 1)}\n`);
   console.log(`\nwritten: ${fileURLToPath(target)}`);
-  const wrong = cases.flatMap(disagreements);
-  for (const line of wrong) console.error(`bench: outputs disagree: ${line}`);
-  if (wrong.length) process.exitCode = 1;
+  for (const { work, entries, tolerance: allowed } of cases) {
+    const wrong = entries.filter(isOurs).map((entry) => disagreement(entry, allowed));
+    if (wrong[0]) {
+      console.error(`bench: ${work.name}: we are wrong: ${wrong[0]}.`);
+      process.exitCode = 1;
+    }
+  }
 }
 
 await main();

@@ -1,5 +1,12 @@
 import { type OnnxGraph, type OnnxNode, onnxModel } from "./onnx.ts";
-import { type BlocksWorkload, blockShapes, type GemmWorkload, type Inputs, type RowsWorkload } from "./workloads.ts";
+import {
+  type AttentionWorkload,
+  type BlocksWorkload,
+  blockShapes,
+  type GemmWorkload,
+  type Inputs,
+  type RowsWorkload,
+} from "./workloads.ts";
 
 /** `y = a @ b`, with `b` a constant of the model or an input. */
 export function gemmModel({ m, k, n }: GemmWorkload, { b }: Inputs, constantB: boolean): Uint8Array {
@@ -28,6 +35,42 @@ export function rowsModel({ kind, rows, cols }: RowsWorkload, given: Inputs, tim
   const vector = (data: Float32Array) => ({ shape: [cols], data });
   if (kind === "layernorm") graph.constants = { weight: vector(given.weight!), bias: vector(given.bias!) };
   return onnxModel(graph);
+}
+
+/** Attention by onnxruntime's own operator, on `q`, `k` and `v` of `[1, tokens, heads * width]`. */
+export function attentionModel({ heads, tokens, width, causal }: AttentionWorkload): Uint8Array {
+  const shape = [1, tokens, heads * width];
+  const attributes = { num_heads: heads, unidirectional: causal ? 1 : 0 };
+  return onnxModel({
+    nodes: [{ op: "MultiHeadAttention", domain: "com.microsoft", inputs: ["q", "k", "v"], outputs: ["y"], attributes }],
+    inputs: { q: shape, k: shape, v: shape },
+    outputs: { y: shape },
+  });
+}
+
+/** The same of ONNX's plain operators, on `[heads, tokens, width]`. */
+export function composedAttentionModel({ heads, tokens, width, causal }: AttentionWorkload): Uint8Array {
+  const shape = [heads, tokens, width];
+  const node = (op: string, inputs: string[], output: string, attributes: OnnxNode["attributes"] = {}): OnnxNode => {
+    return { op, inputs, outputs: [output], attributes };
+  };
+  const mask = new Float32Array(tokens * tokens).map((_, i) => (i % tokens > Math.floor(i / tokens) ? -1e9 : 0));
+  return onnxModel({
+    nodes: [
+      node("Transpose", ["k"], "kt", { perm: [0, 2, 1] }),
+      node("MatMul", ["q", "kt"], "products"),
+      node("Mul", ["products", "scale"], "scores"),
+      ...(causal ? [node("Add", ["scores", "mask"], "masked")] : []),
+      node("Softmax", [causal ? "masked" : "scores"], "p", { axis: 2 }),
+      node("MatMul", ["p", "v"], "y"),
+    ],
+    inputs: { q: shape, k: shape, v: shape },
+    outputs: { y: shape },
+    constants: {
+      scale: { shape: [], data: Float32Array.of(1 / Math.sqrt(width)) },
+      ...(causal && { mask: { shape: [tokens, tokens], data: mask } }),
+    },
+  });
 }
 
 /** All the blocks, weights constant; the names of intermediate values are those of `BlocksWorkload`. */

@@ -3,6 +3,8 @@
 /** One operator: its inputs and outputs by name; integers become INT, `{ float }` FLOAT, arrays INTS, strings STRING. */
 export interface OnnxNode {
   op: string;
+  /** Where it does not belong to ONNX itself. */
+  domain?: "com.microsoft";
   inputs: string[];
   outputs: string[];
   attributes?: Record<string, number | number[] | string | { float: number }>;
@@ -47,12 +49,13 @@ function attribute(name: string, value: number | number[] | string | { float: nu
   return message(5, [...string(1, name), ...typed]);
 }
 
-function node({ op, inputs, outputs, attributes = {} }: OnnxNode): Part[] {
+function node({ op, domain, inputs, outputs, attributes = {} }: OnnxNode): Part[] {
   return message(1, [
     ...inputs.flatMap((name) => string(1, name)),
     ...outputs.flatMap((name) => string(2, name)),
     ...string(4, op),
     ...Object.entries(attributes).flatMap(([name, value]) => attribute(name, value)),
+    ...(domain ? string(7, domain) : []),
   ]);
 }
 
@@ -70,7 +73,9 @@ function value(field: number, name: string, shape: number[]): Part[] {
   return message(field, [...string(1, name), ...message(2, message(1, [...integer(1, 1), ...axes]))]);
 }
 
-/** The bytes of a model of one graph over float32 tensors, operator set 20. */
+const operatorSet = (domain: string, version: number) => message(8, [...string(1, domain), ...integer(2, version)]);
+
+/** The bytes of a model of one graph over float32 tensors, operator set 20, and 1 of Microsoft's own. */
 export function onnxModel({ nodes, inputs, outputs, constants = {} }: OnnxGraph): Uint8Array {
   const graph = [
     ...nodes.flatMap(node),
@@ -79,7 +84,7 @@ export function onnxModel({ nodes, inputs, outputs, constants = {} }: OnnxGraph)
     ...Object.entries(inputs).flatMap(([name, shape]) => value(11, name, shape)),
     ...Object.entries(outputs).flatMap(([name, shape]) => value(12, name, shape)),
   ];
-  const parts = [...integer(1, 9), ...message(7, graph), ...message(8, [...string(1, ""), ...integer(2, 20)])];
+  const parts = [...integer(1, 9), ...message(7, graph), ...operatorSet("", 20), ...operatorSet("com.microsoft", 1)];
   const out = new Uint8Array(size(parts));
   let at = 0;
   for (const part of parts) {

@@ -1,13 +1,15 @@
 import { parseArgs } from "node:util";
 import { competitorModules } from "./competitor.ts";
-import { type Workload, workloads } from "./workloads.ts";
+import { drivers, type Group, type GroupName, groups } from "./groups.ts";
+import { type Workload, workloadNamed } from "./workloads.ts";
 
 /** What the command line asks for. */
 export interface Options {
-  group: "cpu";
+  group: GroupName;
   works: Workload[];
   against: string[];
   threads: number[];
+  driver: string;
   launches: number;
   quick: boolean;
   warmMs: number;
@@ -16,17 +18,6 @@ export interface Options {
   save: string | undefined;
 }
 
-/** Every competitor in the order of the tables; the first is ours. */
-export const competitors = [
-  ...["ours", "ceiling/native", "ceiling/wasm", "ort-web", "ort-web/b-input", "ort-web/kernel", "tfjs", "jax-js"],
-  ...["ort-node", "ort-node/b-input", "ort-node/kernel", "torch"],
-];
-
-/** The peers that run WebAssembly, the class of our own portable kernels. */
-export const wasmPeers = ["ort-web", "ort-web/b-input", "tfjs", "jax-js"];
-/** The same where the copies of a call are left out; tfjs and jax-js make none. */
-export const wasmKernels = ["ort-web/kernel", "tfjs", "jax-js"];
-
 export function parseOptions(args: string[]): Options {
   const { values, positionals } = parseArgs({
     args,
@@ -34,26 +25,24 @@ export function parseOptions(args: string[]): Options {
     options: {
       only: { type: "string" },
       against: { type: "string" },
-      threads: { type: "string", default: "1,2" },
+      threads: { type: "string" },
+      driver: { type: "string", default: "default" },
+      gpu: { type: "boolean", default: false },
       launches: { type: "string" },
       quick: { type: "boolean", default: false },
       save: { type: "string" },
       seed: { type: "string", default: "1" },
     },
   });
-  const [group = "cpu", ...extra] = positionals;
-  if (group !== "cpu" || extra.length) throw new Error(`bench: expected the group "cpu", received "${positionals.join(" ")}".`);
-  const only = values.only?.split(",");
-  const works = workloads.filter(({ name }) => !only || only.some((part) => name.includes(part)));
-  if (!works.length) throw new Error(`bench: --only ${values.only} matches none of ${workloads.map(({ name }) => name).join(", ")}.`);
-  const against = values.against?.split(",");
-  const unknown = against?.filter((name) => !(name.split("/")[0]! in competitorModules)) ?? [];
-  if (unknown.length) throw new Error(`bench: --against ${unknown.join(",")} is none of ${competitors.join(", ")}.`);
+  const name = groupName(positionals);
+  const group: Group = groups[name];
+  if (!drivers.includes(values.driver)) throw new Error(`bench: --driver ${values.driver} is none of ${drivers.join(", ")}.`);
   return {
-    group,
-    works,
-    against: competitors.filter((name) => !against || against.some((each) => name === each || name.startsWith(`${each}/`))),
-    threads: values.threads.split(",").map((text) => count("threads", text)),
+    group: name,
+    works: chosenWorks([...group.works, ...((values.gpu && group.gpuWorks) || [])], values.only),
+    against: chosenCompetitors([...group.competitors, ...((values.gpu && group.gpuCompetitors) || [])], values.against),
+    threads: (values.threads ?? group.threads).split(",").map((text) => count("threads", text)),
+    driver: values.driver,
     launches: count("launches", values.launches ?? (values.quick ? "1" : "3")),
     quick: values.quick,
     warmMs: values.quick ? 200 : 500,
@@ -61,6 +50,26 @@ export function parseOptions(args: string[]): Options {
     seed: count("seed", values.seed),
     save: values.save,
   };
+}
+
+function groupName([name = "cpu", ...extra]: string[]): GroupName {
+  if (Object.hasOwn(groups, name) && !extra.length) return name as GroupName;
+  throw new Error(`bench: expected one group of ${Object.keys(groups).join(", ")}, received "${[name, ...extra].join(" ")}".`);
+}
+
+/** The workloads named exactly, or else those whose names contain a part. */
+function chosenWorks(names: string[], only: string | undefined): Workload[] {
+  const parts = only?.split(",") ?? [""];
+  const chosen = new Set(parts.flatMap((part) => (names.includes(part) ? [part] : names.filter((name) => name.includes(part)))));
+  if (!chosen.size) throw new Error(`bench: --only ${only} matches none of ${names.join(", ")}.`);
+  return names.filter((name) => chosen.has(name)).map(workloadNamed);
+}
+
+function chosenCompetitors(names: string[], against: string | undefined): string[] {
+  const parts = against?.split(",");
+  const unknown = parts?.filter((part) => !(part.split("/")[0]! in competitorModules)) ?? [];
+  if (unknown.length) throw new Error(`bench: --against ${unknown.join(",")} is none of ${names.join(", ")}.`);
+  return names.filter((name) => !parts || parts.some((part) => name === part || name.startsWith(`${part}/`)));
 }
 
 function count(name: string, text: string): number {

@@ -1,4 +1,4 @@
-import type { GemmWorkload, Inputs, RowsWorkload, Workload } from "./workloads.ts";
+import type { AttentionWorkload, GemmWorkload, Inputs, RowsWorkload, Workload } from "./workloads.ts";
 
 /** The largest absolute difference between an output and f64 arithmetic, over the rows looked at. */
 export interface Check {
@@ -8,15 +8,14 @@ export interface Check {
 
 /** Checks some rows of `output` against f64; `undefined` where the parent compares competitors with one another instead. */
 export function check(work: Workload, given: Inputs, output: Float32Array): Check | undefined {
-  if (work.kind === "blocks" || work.kind === "baby") return undefined;
-  const rows = work.kind === "gemm" ? work.m : work.rows;
-  const cols = work.kind === "gemm" ? work.n : work.cols;
+  const looked = rowsOf(work, given);
+  if (!looked) return undefined;
+  const { rows, cols, step, rowAt } = looked;
   if (output.length !== rows * cols) return { maxAbs: Number.POSITIVE_INFINITY, rows: 0 };
-  const step = work.kind === "gemm" ? Math.max(1, Math.ceil((rows - 1) / 3)) : 61;
   let maxAbs = 0;
   let count = 0;
   for (let row = 0; row < rows; row += step) {
-    const expected = work.kind === "gemm" ? productRow(work, given, row) : mappedRow(work, given, row);
+    const expected = rowAt(row);
     for (let col = 0; col < cols; col++) {
       const difference = Math.abs(output[row * cols + col]! - expected[col]!);
       if (Number.isNaN(difference)) return { maxAbs: Number.POSITIVE_INFINITY, rows: count };
@@ -25,6 +24,40 @@ export function check(work: Workload, given: Inputs, output: Float32Array): Chec
     count++;
   }
   return { maxAbs, rows: count };
+}
+
+/** The rows of the output, every how many of them is looked at, and what one should be. */
+function rowsOf(work: Workload, given: Inputs): { rows: number; cols: number; step: number; rowAt(row: number): Float64Array } | undefined {
+  if (work.kind === "blocks" || work.kind === "gpt") return undefined;
+  if (work.kind === "gemm") {
+    const step = Math.max(1, Math.ceil((work.m - 1) / 3));
+    return { rows: work.m, cols: work.n, step, rowAt: (row) => productRow(work, given, row) };
+  }
+  if (work.kind === "attention") {
+    return { rows: work.heads * work.tokens, cols: work.width, step: 331, rowAt: (row) => attendedRow(work, given, row) };
+  }
+  return { rows: work.rows, cols: work.cols, step: 61, rowAt: (row) => mappedRow(work, given, row) };
+}
+
+function attendedRow({ tokens, width, causal }: AttentionWorkload, { q, k, v }: Inputs, row: number): Float64Array {
+  const seen = causal ? (row % tokens) + 1 : tokens;
+  const first = row - (row % tokens); // of the head's keys and values
+  const scores = new Float64Array(seen);
+  for (let i = 0; i < seen; i++) {
+    for (let d = 0; d < width; d++) scores[i]! += (q![row * width + d]! * k![(first + i) * width + d]!) / Math.sqrt(width);
+  }
+  const out = new Float64Array(width);
+  for (const [i, weight] of softmaxed(scores).entries()) {
+    for (let d = 0; d < width; d++) out[d]! += weight * v![(first + i) * width + d]!;
+  }
+  return out;
+}
+
+function softmaxed(values: Float64Array): Float64Array {
+  const top = values.reduce((max, v) => Math.max(max, v), Number.NEGATIVE_INFINITY);
+  const raised = values.map((v) => Math.exp(v - top));
+  const total = raised.reduce((sum, v) => sum + v, 0);
+  return raised.map((v) => v / total);
 }
 
 function productRow({ k, n }: GemmWorkload, { a, b }: Inputs, row: number): Float64Array {
@@ -39,12 +72,7 @@ function productRow({ k, n }: GemmWorkload, { a, b }: Inputs, row: number): Floa
 function mappedRow({ kind, cols }: RowsWorkload, { x, weight, bias }: Inputs, row: number): Float64Array {
   const values = Float64Array.from(x!.subarray(row * cols, (row + 1) * cols));
   if (kind === "gelu") return values.map((v) => 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3))));
-  if (kind === "softmax") {
-    const top = values.reduce((max, v) => Math.max(max, v), Number.NEGATIVE_INFINITY);
-    const raised = values.map((v) => Math.exp(v - top));
-    const total = raised.reduce((sum, v) => sum + v, 0);
-    return raised.map((v) => v / total);
-  }
+  if (kind === "softmax") return softmaxed(values);
   const mean = values.reduce((sum, v) => sum + v, 0) / cols;
   const variance = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / cols;
   return values.map((v, i) => ((v - mean) / Math.sqrt(variance + 1e-5)) * weight![i]! + bias![i]!);

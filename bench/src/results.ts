@@ -1,6 +1,7 @@
 import os from "node:os";
+import type { Demands } from "./competitor.ts";
+import type { Group } from "./groups.ts";
 import type { Launch } from "./launch.ts";
-import { wasmKernels, wasmPeers } from "./plan.ts";
 import { bytes, flops, type Workload } from "./workloads.ts";
 
 /** The figures of one competitor in one case, times in milliseconds. */
@@ -8,6 +9,8 @@ export interface Entry {
   competitor: string;
   version: string;
   threads: number;
+  /** The GPU it ran on. */
+  adapter?: string;
   /** Median of the medians of the processes. */
   median: number;
   min: number;
@@ -22,7 +25,10 @@ export interface Entry {
   /** Largest difference from the output of `comparedWith`. */
   maxAbsFromOther?: number;
   comparedWith?: string;
-  /** For `baby-step`: the losses of the first steps. */
+  /** What one iteration asks of the GPU after warm-up. */
+  demands?: Demands;
+  peakGB?: number;
+  /** Of a training step: the losses of the first steps. */
   losses?: number[];
 }
 
@@ -35,10 +41,10 @@ export interface CaseResult {
   /** Competitors that took no part, and why. */
   absent: Record<string, string>;
   /**
-   * Time of the fastest of a class divided by our time: above 1 we are faster. Absent while we have no entry. The first two compare with what a
-   * caller pays; `...Kernel`, for row operations, with onnxruntime's kernels less the copies of its calls.
+   * Time of the fastest of a class divided by our time: above 1 we are faster. Absent while we have no entry. `...Kernel`, for row operations,
+   * compares with onnxruntime's kernels less the copies of its calls, the others with what a caller pays.
    */
-  ratios: Partial<Record<"toBestWasmPeer" | "toOrtNode" | "toBestWasmKernel" | "toOrtNodeKernel" | "toTorch" | "shareOfCeiling", number>>;
+  ratios: Record<string, number>;
 }
 
 export function median(values: number[]): number {
@@ -63,29 +69,26 @@ export function summarise(competitor: string, work: Workload, launches: Launch[]
     min: all.reduce((least, each) => Math.min(least, each), Number.POSITIVE_INFINITY),
     processes,
     samples: all.length,
+    ...(first?.adapter && { adapter: first.adapter }),
+    ...(first?.demands && { demands: first.demands }),
+    ...(first?.peakBytes && { peakGB: first.peakBytes / 2 ** 30 }),
     ...(operations && { gflops: operations / time / 1e6 }),
     ...(moved && { gbytesPerSecond: moved / time / 1e6 }),
     ...(worst.length && { maxAbsFromF64: Math.max(...worst.map(({ maxAbs }) => maxAbs)), checkedRows: worst[0]!.rows }),
   };
 }
 
-/** How our time stands to that of the others. */
-export function ratios(entries: Entry[]): CaseResult["ratios"] {
-  const ours = entries.find(({ competitor }) => competitor === "ours");
+/** How our time stands to that of the others, by the classes of the group. */
+export function ratios(entries: Entry[], { competitors, ratios: classes, onlyWith = {} }: Group): CaseResult["ratios"] {
+  const ours = entries.find(({ competitor }) => competitor === competitors[0]);
   if (!ours) return {};
-  const best = (names: string[]) => {
-    const times = entries.filter(({ competitor }) => names.includes(competitor)).map((entry) => entry.median);
-    return times.length ? Math.min(...times) / ours.median : undefined;
-  };
-  const given = {
-    toBestWasmPeer: best(wasmPeers),
-    toOrtNode: best(["ort-node", "ort-node/b-input"]),
-    ...(entries.some(({ competitor }) => competitor === "ort-web/kernel") && { toBestWasmKernel: best(wasmKernels) }),
-    toOrtNodeKernel: best(["ort-node/kernel"]),
-    toTorch: best(["torch"]),
-    shareOfCeiling: best(["ceiling/native", "ceiling/wasm"]),
-  };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const tookPart = (name: string | undefined) => name === undefined || entries.some(({ competitor }) => competitor === name);
+  const given = Object.entries(classes).flatMap(([name, members]) => {
+    if (!tookPart(onlyWith[name])) return [];
+    const times = entries.filter(({ competitor }) => members.includes(competitor)).map((entry) => entry.median);
+    return times.length ? [[name, Math.min(...times) / ours.median]] : [];
+  });
+  return Object.fromEntries(given);
 }
 
 /** The machine, as far as figures depend on it. */

@@ -7,9 +7,11 @@ export function caseTable(result: CaseResult): string {
   const fastest = Math.min(...real.map(({ median }) => median));
   const rows = [...entries].sort((a, b) => a.median - b.median).map((entry) => row(entry, fastest));
   const header = ["", "threads", "median ms", "min ms", "x fastest", "rate", "difference", "median of each process"];
-  const lines = [`\n${work.name}, ${threads} thread${threads > 1 ? "s" : ""}`, ...align([header, ...rows])];
+  const adapters = [...new Set(entries.map(({ adapter }) => adapter).filter((each) => each !== undefined))];
+  const where = adapters.length ? adapters.join(" and ") : `${threads} thread${threads > 1 ? "s" : ""}`;
+  const lines = [`\n${work.name}, ${where}`, ...align([header, ...rows])];
   for (const [name, reason] of Object.entries(absent)) lines.push(`  (${name}: ${reason})`);
-  lines.push(...curves(entries));
+  lines.push(...curves(entries), ...demands(entries));
   const stated = Object.entries(result.ratios).map(([name, value]) => `${name} ${value.toFixed(2)}`);
   if (stated.length) lines.push(`  ours: ${stated.join(", ")}`);
   return lines.join("\n");
@@ -37,6 +39,17 @@ function gigaflops({ gflops }: Entry): string {
 function curves(entries: Entry[]): string[] {
   const withLosses = entries.filter(({ losses }) => losses);
   return align(withLosses.map(({ competitor, losses }) => [`losses ${competitor}`, ...losses!.map((loss) => loss.toFixed(5))]));
+}
+
+function demands(entries: Entry[]): string[] {
+  const counted = entries.filter((entry) => entry.demands || entry.peakGB);
+  return align(
+    counted.map(({ competitor, demands: asked, peakGB }) => [
+      `${competitor} per step`,
+      asked ? `${asked.launches} launches, ${asked.submits} submits, ${asked.allocations} new buffers` : "",
+      peakGB ? `${peakGB.toFixed(2)} GiB` : "",
+    ]),
+  );
 }
 
 function align(rows: string[][]): string[] {

@@ -1,12 +1,13 @@
-import { babyShapes } from "./baby.ts";
+import { type GPTSizes, gptShapes } from "./gpt.ts";
 
-/** A product `[m, k] @ [k, n]`; `m = 1` is the matrix-vector product of decoding. */
+/** A product `[m, k] @ [k, n]`; `m = 1` is the matrix-vector product of decoding. `f16`: so stored, accumulated in f32. */
 export interface GemmWorkload {
   kind: "gemm";
   name: string;
   m: number;
   k: number;
   n: number;
+  dtype?: "f16";
 }
 
 /** A row-wise operation on `x [rows, cols]`. Layer norm has eps 1e-5 and takes `weight` and `bias` `[cols]`. */
@@ -30,23 +31,46 @@ export interface BlocksWorkload {
   tokens: number;
 }
 
-/** One training step of the model that `baby.ts` describes. */
-export interface BabyWorkload {
-  kind: "baby";
+/** Attention of one batch, forward, on `q`, `k` and `v` of `[heads, tokens, width]`, scaled by `1 / sqrt(width)`. */
+export interface AttentionWorkload {
+  kind: "attention";
   name: string;
+  heads: number;
+  tokens: number;
+  width: number;
+  causal: boolean;
 }
 
-export type Workload = GemmWorkload | RowsWorkload | BlocksWorkload | BabyWorkload;
+/** One training step of a model that `gpt.ts` describes. */
+export interface GPTWorkload {
+  kind: "gpt";
+  name: string;
+  sizes: GPTSizes;
+}
+
+export type Workload = GemmWorkload | RowsWorkload | BlocksWorkload | AttentionWorkload | GPTWorkload;
+
+const square = (size: number, dtype?: "f16"): GemmWorkload => {
+  return { kind: "gemm", name: `gemm-${dtype ? `${dtype}-` : ""}${size}`, m: size, k: size, n: size, ...(dtype && { dtype }) };
+};
+const attention = { kind: "attention", heads: 12, tokens: 1024, width: 64 } as const;
+const baby = { layers: 4, heads: 4, dim: 128, context: 64, batch: 12, vocabulary: 65 };
+const distil = { layers: 6, heads: 12, dim: 768, context: 512, batch: 1, vocabulary: 50257 };
 
 export const workloads: Workload[] = [
-  { kind: "gemm", name: "gemm-1024", m: 1024, k: 1024, n: 1024 },
+  ...[512, 1024, 2048, 4096].map((size) => square(size)),
+  ...[1024, 2048, 4096].map((size) => square(size, "f16")),
   { kind: "gemm", name: "gemm-256x768x3072", m: 256, k: 768, n: 3072 },
   { kind: "gemm", name: "matvec-2048", m: 1, k: 2048, n: 2048 },
   { kind: "softmax", name: "softmax-4096x1024", rows: 4096, cols: 1024 },
   { kind: "layernorm", name: "layernorm-4096x768", rows: 4096, cols: 768 },
   { kind: "gelu", name: "gelu-4m", rows: 4096, cols: 1024 },
   { kind: "blocks", name: "gpt2-small-blocks", layers: 12, heads: 12, dim: 768, tokens: 256 },
-  { kind: "baby", name: "baby-step" },
+  { ...attention, name: "attention-1024", causal: false },
+  { ...attention, name: "attention-1024-causal", causal: true },
+  { kind: "gpt", name: "baby-step", sizes: baby },
+  { kind: "gpt", name: "gpt-step", sizes: { ...baby, context: 128, batch: 8 } },
+  { kind: "gpt", name: "distilgpt2-step", sizes: distil },
 ];
 
 export function workloadNamed(name: string): Workload {
@@ -58,6 +82,8 @@ export function workloadNamed(name: string): Workload {
 /** Multiplications and additions of one iteration, where that is what the work is made of. */
 export function flops(work: Workload): number | undefined {
   if (work.kind === "gemm") return 2 * work.m * work.k * work.n;
+  // A causal mask leaves half of the products.
+  if (work.kind === "attention") return (work.causal ? 2 : 4) * work.heads * work.tokens ** 2 * work.width;
   if (work.kind !== "blocks") return undefined;
   const { layers, dim, tokens } = work;
   return layers * (2 * tokens * dim * dim * 12 + 4 * tokens * tokens * dim);
@@ -71,9 +97,9 @@ export function bytes(work: Workload): number | undefined {
 
 /** Largest absolute difference allowed between an output and the reference, or another competitor's output. */
 export function tolerance(work: Workload): number {
-  if (work.kind === "gemm") return 1e-6 * work.k;
+  if (work.kind === "gemm") return work.dtype ? 1e-3 * Math.sqrt(work.k) : 1e-6 * work.k; // f16 rounds a result to 11 bits
   if (work.kind === "softmax") return 1e-6;
-  return work.kind === "baby" ? 1e-3 : work.kind === "blocks" ? 1e-3 : 1e-5;
+  return work.kind === "gpt" || work.kind === "blocks" ? 1e-3 : 1e-5;
 }
 
 /** A seeded source of numbers uniform in [0, 1): mulberry32. */
@@ -111,7 +137,14 @@ export function blockShapes(dim: number): [name: string, shape: number[]][] {
 /** The inputs of a workload, the same in every process for the same seed. Block weights are named `0.wqkv`. */
 export function inputs(work: Workload, seed: number): Inputs {
   const random = uniform(seed);
-  if (work.kind === "gemm") return { a: randoms(random, work.m * work.k), b: randoms(random, work.k * work.n) };
+  if (work.kind === "gemm") {
+    const draw = (size: number) => (work.dtype ? exactInHalf(randoms(random, size)) : randoms(random, size));
+    return { a: draw(work.m * work.k), b: draw(work.k * work.n) };
+  }
+  if (work.kind === "attention") {
+    const draw = () => randoms(random, work.heads * work.tokens * work.width, 2);
+    return { q: draw(), k: draw(), v: draw() };
+  }
   if (work.kind === "blocks") {
     const all: Inputs = { x: randoms(random, work.tokens * work.dim) };
     for (let layer = 0; layer < work.layers; layer++) {
@@ -119,13 +152,16 @@ export function inputs(work: Workload, seed: number): Inputs {
     }
     return all;
   }
-  if (work.kind === "baby") {
-    return Object.fromEntries(babyShapes().map(([name, shape]) => [name, babyWeight(random, name, shape)]));
+  if (work.kind === "gpt") {
+    return Object.fromEntries(gptShapes(work.sizes).map(([name, shape]) => [name, gptWeight(random, name, shape)]));
   }
   const x = randoms(random, work.rows * work.cols, 4);
   if (work.kind !== "layernorm") return { x };
   return { x, weight: randoms(random, work.cols, 0.1, 1), bias: randoms(random, work.cols, 0.1) };
 }
+
+/** Numbers that f16 holds as they are. */
+const exactInHalf = (values: Float32Array) => values.map((value) => Math.round(128 * value) / 128);
 
 function weight(random: () => number, shape: number[]): Float32Array {
   const [rows = 1, cols = 1] = shape;
@@ -133,7 +169,7 @@ function weight(random: () => number, shape: number[]): Float32Array {
   return randoms(random, rows * cols, 1 / Math.sqrt(rows));
 }
 
-function babyWeight(random: () => number, name: string, shape: number[]): Float32Array {
+function gptWeight(random: () => number, name: string, shape: number[]): Float32Array {
   const size = shape.reduce((product, axis) => product * axis, 1);
   if (shape.length > 1) return randoms(random, size, 0.02 * Math.sqrt(3));
   return new Float32Array(size).fill(name.endsWith(".weight") ? 1 : 0);

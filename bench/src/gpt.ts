@@ -1,17 +1,21 @@
 import { uniform } from "./workloads.ts";
 
+/** Sizes of a model whose training step is measured, and of its batches: `[batch, context]` tokens. */
+export interface GPTSizes {
+  layers: number;
+  heads: number;
+  dim: number;
+  context: number;
+  batch: number;
+  vocabulary: number;
+}
+
 /**
- * The model and the optimizer whose training step is measured: a GPT-2 with pre-norm blocks, learned positions,
- * biases, GELU by tanh, a head tied to the token embedding, no dropout; AdamW at a constant rate, decay on matrices
- * only, gradients clipped to a global norm of `clip`. Loss: mean cross-entropy over all tokens.
+ * What all of them share: a GPT-2 with pre-norm blocks, learned positions, biases, GELU by tanh, a head tied to the
+ * token embedding, no dropout; AdamW at a constant rate, decay on matrices only, gradients clipped to a global norm
+ * of `clip`. Loss: mean cross-entropy over all tokens.
  */
-export const baby = {
-  layers: 4,
-  heads: 4,
-  dim: 128,
-  context: 64,
-  batch: 12,
-  vocabulary: 65,
+export const training = {
   normEps: 1e-5,
   rate: 1e-3,
   beta1: 0.9,
@@ -25,13 +29,12 @@ export const baby = {
 export const curveSteps = 10;
 
 /** Parameter names and shapes in order. Linear weights are `[in, out]`; `qkv` holds queries, keys and values in that order. */
-export function babyShapes(): [name: string, shape: number[]][] {
-  const { dim, vocabulary, context } = baby;
+export function gptShapes({ layers, dim, vocabulary, context }: GPTSizes): [name: string, shape: number[]][] {
   const shapes: [string, number[]][] = [
     ["tokens", [vocabulary, dim]],
     ["positions", [context, dim]],
   ];
-  for (let i = 0; i < baby.layers; i++) {
+  for (let i = 0; i < layers; i++) {
     shapes.push([`${i}.norm1.weight`, [dim]], [`${i}.norm1.bias`, [dim]]);
     shapes.push([`${i}.qkv`, [dim, 3 * dim]], [`${i}.qkv.bias`, [3 * dim]]);
     shapes.push([`${i}.out`, [dim, dim]], [`${i}.out.bias`, [dim]]);
@@ -44,8 +47,7 @@ export function babyShapes(): [name: string, shape: number[]][] {
 }
 
 /** The batch of step `step` (from 0): `x` and `y` are `[batch, context]`, `y` the token after each `x`. */
-export function babyBatch(step: number, seed: number): { x: Int32Array; y: Int32Array } {
-  const { batch, context, vocabulary } = baby;
+export function gptBatch({ batch, context, vocabulary }: GPTSizes, step: number, seed: number): { x: Int32Array; y: Int32Array } {
   const random = uniform(seed * 1_000_003 + step);
   const x = new Int32Array(batch * context);
   const y = new Int32Array(batch * context);
