@@ -31,6 +31,7 @@ const commands = {
   check: { steps: ["lint", "typecheck", "test"] },
   size: { source: "tools/size.ts" },
   mutate: { source: "tools/mutate.ts" },
+  "bundle:gpu": { source: "tools/bundle-gpu.ts" },
   "rename-scope": { source: "tools/rename-scope.ts" },
   changeset: { tool: "@changesets/cli", bin: "changeset", args: [] },
   version: { tool: "@changesets/cli", bin: "changeset", args: ["version"] },

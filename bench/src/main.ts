@@ -89,7 +89,7 @@ async function main(): Promise<void> {
       for (const threads of options.threads) {
         const result = await measureCase(work, threads, options, folder);
         cases.push(result);
-        console.log(caseTable(result));
+        console.log(options.json ? JSON.stringify(result) : caseTable(result));
       }
     }
   } finally {

@@ -15,6 +15,8 @@ export interface Options {
   warmMs: number;
   budgetMs: number;
   seed: number;
+  /** One line of JSON for each workload instead of a table. */
+  json: boolean;
   save: string | undefined;
 }
 
@@ -29,6 +31,7 @@ export function parseOptions(args: string[]): Options {
       driver: { type: "string", default: "default" },
       gpu: { type: "boolean", default: false },
       launches: { type: "string" },
+      json: { type: "boolean", default: false },
       quick: { type: "boolean", default: false },
       save: { type: "string" },
       seed: { type: "string", default: "1" },
@@ -45,6 +48,7 @@ export function parseOptions(args: string[]): Options {
     driver: values.driver,
     launches: count("launches", values.launches ?? (values.quick ? "1" : "3")),
     quick: values.quick,
+    json: values.json,
     warmMs: values.quick ? 200 : 500,
     budgetMs: values.quick ? 500 : 2000,
     seed: count("seed", values.seed),
