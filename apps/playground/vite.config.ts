@@ -24,13 +24,16 @@ const contentPolicy: Plugin = {
   ],
 };
 
+/** Errors name the layer in which they arose by its class. */
+const named = { output: { keepNames: true } };
+
 export default defineConfig({
   // Relative addresses: the folder can be hosted anywhere.
   base: "./",
   plugins: [contentPolicy],
   resolve: { conditions: ["@x/source", ...defaultClientConditions] },
-  worker: { format: "es" },
+  worker: { format: "es", rolldownOptions: named },
   server: { headers: isolation },
   preview: { headers: isolation },
-  build: { modulePreload: false, chunkSizeWarningLimit: 2000 },
+  build: { rolldownOptions: named, modulePreload: false, chunkSizeWarningLimit: 2000 },
 });

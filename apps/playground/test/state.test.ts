@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { statusOf } from "../src/page/run-view.ts";
+import { deviceWords } from "../src/page/setup-view.ts";
 import type { RunWords } from "../src/protocol.ts";
 import { type Event, initial, reduce, type State, speedOf, stepOf } from "../src/state.ts";
 
@@ -62,6 +63,11 @@ describe("a run", () => {
     const note = "The run read another text before.";
     expect(after({ type: "begun", run: { ...run, notes: [note] }, paused: false }).notice).toEqual({ kind: "note", words: note });
   });
+});
+
+test("says what the chosen device is and why others cannot be had", () => {
+  const devices = [wasm, { id: "webgpu", title: "Graphics card", words: "none here", available: false }, { ...wasm, id: "other" }];
+  expect(deviceWords(devices, "wasm")).toBe("2 threads. Graphics card: none here.");
 });
 
 describe("failures", () => {

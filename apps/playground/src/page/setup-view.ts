@@ -1,5 +1,5 @@
 import { type Preset, presetOf, presets } from "../presets.ts";
-import type { Command, TextChoice } from "../protocol.ts";
+import type { Command, DeviceWords, TextChoice } from "../protocol.ts";
 import type { State } from "../state.ts";
 import { byId, chosenRadio, fileButton, setOptions, setText } from "./dom.ts";
 import { readTextFile } from "./text-file.ts";
@@ -27,7 +27,7 @@ export function setupView({ send, tell }: Actions): (state: State) => void {
   };
   model.addEventListener("change", toPreset);
   toPreset();
-  const showDevice = () => setText(byId("device-words"), state?.ready?.devices.find(({ id }) => id === device.value)?.words ?? "");
+  const showDevice = () => setText(byId("device-words"), deviceWords(state?.ready?.devices ?? [], device.value));
   device.addEventListener("change", showDevice);
   byId("setup").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -54,6 +54,12 @@ export function setupView({ send, tell }: Actions): (state: State) => void {
     for (const id of ["start", "load", "recover"]) byId<HTMLButtonElement>(id).disabled = rests;
     setText(byId("start"), next.phase === "none" ? "Start training" : "Start anew");
   };
+}
+
+/** What the chosen device is, and why others cannot be had. */
+export function deviceWords(devices: readonly DeviceWords[], chosen: string): string {
+  const told = devices.filter(({ id, available }) => id === chosen || !available);
+  return told.map(({ id, title, words }) => (id === chosen ? `${words}.` : `${title}: ${words}.`)).join(" ");
 }
 
 /** On a narrow screen the run is below the form. */
