@@ -1,7 +1,17 @@
 import type { Kernel } from "@x/tensor";
 import { concatKernel, copyKernel, embedKernel } from "./movement.ts";
 import { pointwiseKernel } from "./pointwise.ts";
+import { linearKernel } from "./product/linear.ts";
+import { matmulKernel } from "./product/matmul.ts";
 import { reduceKernels } from "./reduce.ts";
 
 /** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
-export const webgpuKernels = (): Kernel[] => [pointwiseKernel, copyKernel, concatKernel, embedKernel, ...reduceKernels];
+export const webgpuKernels = (): Kernel[] => [
+  pointwiseKernel,
+  copyKernel,
+  concatKernel,
+  embedKernel,
+  matmulKernel,
+  linearKernel,
+  ...reduceKernels,
+];
