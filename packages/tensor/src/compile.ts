@@ -127,23 +127,25 @@ export function compile<T, R, S extends Statics = Record<string, never>>(
   return Object.assign(step, {
     async prepare(args: Hosted<T>, statics = {} as S) {
       const call = callOf(args, statics);
-      const { device } = call;
-      for (;;) {
-        const { tableVersion } = device;
-        find(call, statics, [...argumentLeaves(args, name)]);
-        try {
-          return await device.settled();
-        } catch (error) {
-          // A kernel that this machine refuses is out of the table now: the plan is made again with who serves instead.
-          if (!isRefusal(error) || device.strict || tableVersion === device.tableVersion) throw error;
-        }
-      }
+      await untilTaken(call.device, () => find(call, statics, [...argumentLeaves(args, name)]));
     },
     plans: () => [...plans].map(([key, { plan }]) => ({ key, launches: plan.launches, temporaryBytes: plan.temporaryBytes })),
     release,
   }) as Step<Hosted<T>, S, R>;
 }
 
+/** Makes a plan again for as long as the machine refuses one of its kernels: that is out of the table then, and who serves instead takes its place. */
+async function untilTaken(device: Device, plan: () => unknown): Promise<void> {
+  for (;;) {
+    const { tableVersion } = device;
+    plan();
+    try {
+      return await device.settled();
+    } catch (error) {
+      if (!isRefusal(error) || device.strict || tableVersion === device.tableVersion) throw error;
+    }
+  }
+}
 const isRefusal = (error: unknown): boolean => TensorError.isInstance(error) && error.name === "KernelRefusedError";
 
 function replay(compiled: Compiled, leaves: readonly ArgumentLeaf[]): unknown {
