@@ -169,7 +169,12 @@ describe.skipIf(!present)("the page in Chromium", () => {
     await write("too short");
     await start(page, 30);
     await notice(/a window of context 32 takes 33 tokens/);
-    await write("the cat sat on the mat.\n".repeat(200));
+    await page.evaluate((text) => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([text], "cat.txt"));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+    }, "the cat sat on the mat.\n".repeat(200));
+    await page.locator("#text-words", { hasText: "cat.txt, 4,800 characters" }).waitFor();
     await start(page, 30);
     await status(page, "Finished");
     const path = await kept(page);
@@ -182,6 +187,8 @@ describe.skipIf(!present)("the page in Chromium", () => {
     await page.fill("#prompt", "the ");
     await page.click("#write-button");
     await page.locator("#samples strong", { hasText: "the " }).first().waitFor();
+    await page.locator("#text label", { hasText: "Your own" }).click();
+    await page.click("#text-file-remove");
     await write("a cat on a mat on a hat.\n".repeat(200));
     await page.setInputFiles("#load-file", path);
     await notice(/read another text before/);

@@ -36,11 +36,14 @@ export function setupView({ send, tell }: Actions): (state: State) => void {
     send({ type: "start", preset: model.value, device: device.value, text: chosen, steps: Number(steps.value), seed: Number(seed.value) });
     lookAtStage();
   });
-  fileButton(byId("load"), byId<HTMLInputElement>("load-file"), (file) => {
+  const load = (file: File) => {
     const chosen = text.choice() ?? { kind: "sources" };
     send({ type: "open", file, name: file.name, device: device.value, text: chosen });
     lookAtStage();
-  });
+  };
+  fileButton(byId("load"), byId<HTMLInputElement>("load-file"), load);
+  // Anywhere on the page: a browser would leave the page, and the run, for a file that misses its place.
+  dropZone(document.documentElement, (file) => (/\.safetensors$/i.test(file.name) ? load(file) : text.take(file)));
   byId("recover").addEventListener("click", () => send({ type: "recover", device: device.value }));
   return (next) => {
     state = next;
@@ -112,9 +115,9 @@ function textChooser(tell: (words: string) => void) {
     area.focus();
   });
   byId("text").addEventListener("input", show);
-  dropZone(byId("text"), take);
   return {
     choice,
+    take,
     render(next: State) {
       state = next;
       show();
@@ -127,7 +130,7 @@ function dropZone(zone: HTMLElement, take: (file: File) => void): void {
     event.preventDefault();
     zone.classList.add("dropping");
   });
-  zone.addEventListener("dragleave", () => zone.classList.remove("dropping"));
+  zone.addEventListener("dragleave", (event) => event.relatedTarget === null && zone.classList.remove("dropping"));
   zone.addEventListener("drop", (event) => {
     event.preventDefault();
     zone.classList.remove("dropping");

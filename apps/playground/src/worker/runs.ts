@@ -64,7 +64,8 @@ export class Runs {
       await opened.close();
       try {
         const { run } = describedRun(opened.json, directory);
-        return { directory, json: opened.json, words: { step: opened.step, preset: run.preset, text: run.text } };
+        const { name: text } = await this.text(directory);
+        return { directory, json: opened.json, words: { step: opened.step, preset: run.preset, text } };
       } catch {
         // Kept by another version of this page.
       }
