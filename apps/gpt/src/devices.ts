@@ -1,4 +1,5 @@
 import { wasm } from "@x/kernels-wasm";
+import { webgpu } from "@x/kernels-webgpu";
 import { type Device, reference, setDefaultDevice, TensorError } from "@x/tensor";
 import { number, text, type Values } from "./options.ts";
 
@@ -7,6 +8,7 @@ export const deviceOptions = { device: { type: "string" }, threads: { type: "str
 
 const devices: ReadonlyMap<string, (options: { readonly threads?: number }) => Promise<Device>> = new Map([
   ["wasm", (options) => wasm(options)],
+  ["webgpu", async () => webgpu()],
   ["reference", async () => reference()],
 ]);
 
@@ -15,7 +17,7 @@ export async function openDevice(values: Values = {}): Promise<Device> {
   const name = text(values, "device") ?? "wasm";
   const threads = number(values, "threads", { min: 1, whole: true });
   const open = devices.get(name);
-  if (!open) throw new TensorError(`--device: there is no device "${name}"; there are ${[...devices.keys()].join(" and ")}.`);
+  if (!open) throw new TensorError(`--device: there is no device "${name}"; there are ${[...devices.keys()].join(", ")}.`);
   const device = await open(threads === undefined ? {} : { threads });
   setDefaultDevice(device);
   return device;

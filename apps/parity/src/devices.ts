@@ -1,9 +1,11 @@
-import * as kernels from "@x/kernels-wasm";
+import { wasm } from "@x/kernels-wasm";
+import { webgpu } from "@x/kernels-webgpu";
 import { type Device, reference } from "@x/tensor";
 import { UnsupportedError } from "./unsupported.ts";
 
 const devices: Readonly<Record<string, () => Promise<Device>>> = {
-  wasm: () => kernels.wasm(),
+  wasm: () => wasm(),
+  webgpu: () => webgpu(),
   reference: async () => reference(),
 };
 

@@ -144,7 +144,7 @@ describe("the command", () => {
         (line) => complaints.push(line),
       ),
     ).toBe(2);
-    expect(complaints[0]).toMatch(/no device "abacus"; there are wasm, reference/);
+    expect(complaints[0]).toMatch(/no device "abacus"; there are wasm, webgpu, reference/);
   });
 
   test("a checkpoint that is cut short is an error that names the file, with status 1", async () => {

@@ -1,17 +1,16 @@
 import type { Kernel } from "@x/tensor";
+import { cumulativeKernels } from "./cumulative.ts";
+import { embeddingKernel, gatherKernel, putAddKernel, scatterAddKernel, takeKernel } from "./gather.ts";
 import { concatKernel, copyKernel, embedKernel } from "./movement.ts";
 import { pointwiseKernel } from "./pointwise.ts";
 import { linearKernel } from "./product/linear.ts";
 import { matmulKernel } from "./product/matmul.ts";
 import { reduceKernels } from "./reduce.ts";
+import { sortKernel, topKKernel } from "./sort.ts";
 
 /** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
 export const webgpuKernels = (): Kernel[] => [
-  pointwiseKernel,
-  copyKernel,
-  concatKernel,
-  embedKernel,
-  matmulKernel,
-  linearKernel,
-  ...reduceKernels,
+  ...[pointwiseKernel, copyKernel, concatKernel, embedKernel, matmulKernel, linearKernel],
+  ...[takeKernel, putAddKernel, gatherKernel, scatterAddKernel, embeddingKernel],
+  ...[...reduceKernels, ...cumulativeKernels, sortKernel, topKKernel],
 ];
