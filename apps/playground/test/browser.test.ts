@@ -11,7 +11,7 @@ import { buildSite, serveSite } from "./site.ts";
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const present = existsSync(executablePath);
-if (!present) console.warn(`browser: ${executablePath} is missing, 4 tests not run. Install Chromium, or set CHROMIUM to one.`);
+if (!present) console.warn(`browser: ${executablePath} is missing, 5 tests not run. Install Chromium, or set CHROMIUM to one.`);
 
 test.runIf(process.env.CI === "true")("the browser is there", () => expect(present, `${executablePath} is missing`).toBe(true));
 
@@ -27,7 +27,7 @@ describe.skipIf(!present)("the page in Chromium", () => {
     folder = await mkdtemp(join(tmpdir(), "x-playground-"));
     await buildSite(join(folder, "site"));
     ({ server, address } = await serveSite(join(folder, "site")));
-    browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+    browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--enable-unsafe-webgpu"] });
   }, 120_000);
 
   afterAll(async () => {
@@ -56,14 +56,14 @@ describe.skipIf(!present)("the page in Chromium", () => {
     return page;
   }
 
-  async function start(page: Page, steps: number): Promise<void> {
+  async function start(page: Page, steps: number, device = "wasm"): Promise<void> {
     await page.selectOption("#model", "gpt-tiny");
-    await page.selectOption("#device", "wasm");
+    await page.selectOption("#device", device);
     await page.fill("#steps", String(steps));
     await page.click("#start");
   }
 
-  const status = (page: Page, begin: string) => page.locator("#status", { hasText: new RegExp(`^(${begin}):`) }).waitFor();
+  const status = (page: Page, begin: string) => page.locator("#status", { hasText: new RegExp(`^(${begin})`) }).waitFor();
   /** The validation loss after so many steps, all its digits. */
   async function validation(page: Page, steps: number): Promise<number> {
     await page
@@ -123,6 +123,25 @@ describe.skipIf(!present)("the page in Chromium", () => {
     if (Number(step) < 120) await again.click("#pause");
     await status(again, "Finished");
     expect(await validation(again, 120)).toBe(expected);
+  });
+
+  test("on WebGPU learns what it learns on the processor, writes and shows its attention, and is gone on with from its file", async () => {
+    const page = await visit("isolated");
+    const losses: number[] = [];
+    for (const device of ["wasm", "webgpu"]) {
+      await start(page, 30, device);
+      await status(page, `Finished: .*${device === "wasm" ? "Processor" : "Graphics card"}`);
+      losses.push(await validation(page, 30));
+      await page.locator("#reading", { hasText: "at 32 looks at" }).waitFor();
+      await page.getByText("after 30 steps").waitFor();
+    }
+    expect(Math.abs(losses[0]! - losses[1]!)).toBeLessThan(1e-3);
+    const path = await kept(page);
+    await page.selectOption("#device", "wasm");
+    await page.setInputFiles("#load-file", path);
+    await page.locator("#notice-words", { hasText: "It was on webgpu before" }).waitFor();
+    await status(page, "Finished: .*Processor");
+    expect(Math.abs((await validation(page, 30)) - losses[1]!)).toBeLessThan(1e-3);
   });
 
   test("works with the keyboard alone, on a phone's screen, in the colours chosen", async () => {
