@@ -1,4 +1,5 @@
 import type { Kernel } from "@x/tensor";
+import { adamwKernel, sumOfSquaresKernel } from "./adamw.ts";
 import { cumulativeKernels } from "./cumulative.ts";
 import { embeddingKernel, gatherKernel, putAddKernel, scatterAddKernel, takeKernel } from "./gather.ts";
 import { concatKernel, copyKernel, embedKernel } from "./movement.ts";
@@ -12,5 +13,5 @@ import { sortKernel, topKKernel } from "./sort.ts";
 export const webgpuKernels = (): Kernel[] => [
   ...[pointwiseKernel, copyKernel, concatKernel, embedKernel, matmulKernel, linearKernel],
   ...[takeKernel, putAddKernel, gatherKernel, scatterAddKernel, embeddingKernel],
-  ...[...reduceKernels, ...cumulativeKernels, sortKernel, topKKernel],
+  ...[...reduceKernels, ...cumulativeKernels, sortKernel, topKKernel, adamwKernel, sumOfSquaresKernel],
 ];
