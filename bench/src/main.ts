@@ -115,7 +115,7 @@ async function main(): Promise<void> {
   const target = new URL(`../results/${name}.json`, import.meta.url);
   mkdirSync(new URL(".", target), { recursive: true });
   writeFileSync(target, `${JSON.stringify(results, null, 1)}\n`);
-  console.log(`\nwritten: ${fileURLToPath(target)}`);
+  if (!options.json) console.log(`\nwritten: ${fileURLToPath(target)}`);
   for (const { work, entries, tolerance: allowed } of cases) {
     const wrong = entries.filter(isOurs).map((entry) => disagreement(entry, allowed));
     if (wrong[0]) {
