@@ -15,13 +15,14 @@ import { parameterWords } from "../wgsl/declarations.ts";
 import { type Caps, capsOf } from "./caps.ts";
 import type { DriverOptions, WebgpuFigures } from "./figures.ts";
 import type { WebgpuLaunch } from "./launch.ts";
-import { type Layout, layOut, rangeOf } from "./layout.ts";
+import { type Layout, layOut, type Range, rangeOf } from "./layout.ts";
 import { Memory, type Storage } from "./memory.ts";
 import { driverName } from "./name.ts";
 import { type Compiled, Pipelines } from "./pipelines.ts";
 import { PassTimer } from "./profile.ts";
 import { Readback } from "./readback.ts";
 import { type Dispatch, Recorder } from "./recorder.ts";
+import { mergeIndependent } from "./schedule.ts";
 
 const served: readonly DType[] = ["f32", "f16", "bf16", "i32", "u32", "u8", "bool"];
 type Bindings = Readonly<Record<string, Binding>>;
@@ -127,20 +128,24 @@ export class WebgpuDriver implements Driver {
   run({ name, launches, bindings }: BoundStep): void {
     this.#expectAlive();
     for (const launch of launches as readonly WebgpuLaunch[]) {
-      const { compiled, layout, grid } = this.#prepare(name, launch, bindings);
+      const { compiled, layout, grid } = this.#prepare(name, launch, this.#ranges(name, launch, bindings));
       const uniform = this.recorder.place(parameterWords(launch.params, grid[0]));
       this.recorder.add(this.#bind(launch, compiled, layout, grid, uniform));
     }
   }
 
-  /** Parameters and bind groups are made once; running encodes one pass. */
+  /** Parameters and bind groups are made once, launches that can run side by side become one; running encodes one pass. */
   build(steps: readonly BoundStep[]): Executable {
     this.#expectAlive();
-    const prepared = steps.flatMap(({ name, launches, bindings }) =>
-      (launches as readonly WebgpuLaunch[]).map((launch) => ({ launch, ...this.#prepare(name, launch, bindings) })),
+    const placed = steps.flatMap(({ name, launches, bindings }, step) =>
+      (launches as readonly WebgpuLaunch[]).map((launch) => ({ kernel: name, step, launch, ranges: this.#ranges(name, launch, bindings) })),
     );
+    const prepared = mergeIndependent(placed, this.caps).map(({ kernel, launch, ranges }) => ({
+      launch,
+      ...this.#prepare(kernel, launch, ranges),
+    }));
     const words = prepared.map(({ launch, grid }) => parameterWords(launch.params, grid[0]));
-    const places = placed(words, this.alignment / 4);
+    const places = offsetsOf(words, this.alignment / 4);
     const size = Math.max(256, 4 * places.total);
     const uniform = this.gpu.createBuffer({ size, usage: 0x40 | 0x8, label: "parameters of a step" });
     for (const [i, block] of words.entries()) this.gpu.queue.writeBuffer(uniform, 4 * places.offsets[i]!, block);
@@ -181,12 +186,15 @@ export class WebgpuDriver implements Driver {
     this.gpu.destroy();
   }
 
-  #prepare(kernel: string, launch: WebgpuLaunch, bindings: Bindings): Prepared {
-    const ranges = launch.buffers.map(({ buffer }) => {
+  #ranges(kernel: string, launch: WebgpuLaunch, bindings: Bindings): Range[] {
+    return launch.buffers.map(({ buffer }) => {
       const binding = bindings[buffer];
       if (!binding) throw new TensorError(`device webgpu: kernel ${kernel} launches on a buffer "${buffer}" that its plan does not have.`);
       return rangeOf(binding.storage as Storage, binding.offset, binding.bytes);
     });
+  }
+
+  #prepare(kernel: string, launch: WebgpuLaunch, ranges: readonly Range[]): Prepared {
     const layout = layOut(launch.buffers, ranges, this.caps.maxStorageBufferBindingSize);
     const count = layout.slots.reduce((n, slot) => n + slot.ranges.length, 0);
     if (count > this.caps.maxStorageBuffersPerShaderStage)
@@ -238,7 +246,7 @@ function gridOf({ groups }: WebgpuLaunch): readonly [number, number, number] {
   return [Math.ceil(groups / rows), rows, 1];
 }
 
-function placed(blocks: readonly { readonly length: number }[], step: number): { offsets: number[]; total: number } {
+function offsetsOf(blocks: readonly { readonly length: number }[], step: number): { offsets: number[]; total: number } {
   let total = 0;
   const offsets = blocks.map(({ length }) => {
     const offset = total;

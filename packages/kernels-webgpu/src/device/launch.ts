@@ -7,8 +7,8 @@ export interface BufferUse {
   /** Whose memory it is: a name of the contract (`x`, `leaves.0`, `out.x`), or of the plan's scratch. */
   readonly buffer: string;
   readonly elements: Elements;
-  /** "write": the whole of it, nothing is read. "modify": read and written in place. */
-  readonly access: "read" | "write" | "modify";
+  /** "write": nothing is read. "modify": read and written in place. "part": written, where no other launch of the same plan writes. */
+  readonly access: "read" | "write" | "modify" | "part";
 }
 
 /** A number that a launch is given at run time, in a uniform: shapes and strides, so that one pipeline serves them all. */

@@ -133,7 +133,7 @@ export const sumOfSquaresKernel = webgpuKernel(sumOfSquares, {
         params: { size: u32(sizeOf(shape)), chunk: u32(chunk), parts: u32(parts[i]!), first: u32(first) },
         groups: parts[i]!,
         reads: { x: p.input("xs", i) },
-        writes: { sums },
+        parts: { sums },
       });
       first += parts[i]!;
     }

@@ -47,6 +47,8 @@ export interface Run {
   readonly writes?: Readonly<Record<string, Use>>;
   /** Read and written in place. */
   readonly modifies?: Readonly<Record<string, Use>>;
+  /** Written in places that no other launch of this plan writes, so that they may run side by side. */
+  readonly parts?: Readonly<Record<string, Use>>;
 }
 /** A place, one or four elements at a time; "words" gives the raw words. */
 export type Use = Place | readonly [place: Place, width: 1 | 4] | readonly [place: Place, width: 1 | 4, as: "words"];
@@ -77,13 +79,14 @@ export class Planner {
   }
 
   /** A launch; none where there are no workgroups. The source says `x_at`, `y_put` for the names given here. */
-  run({ label, code, params = {}, groups, enable, reads = {}, writes = {}, modifies = {} }: Run): void {
+  run({ label, code, params = {}, groups, enable, reads = {}, writes = {}, modifies = {}, parts = {} }: Run): void {
     if (typeof groups === "number" ? groups === 0 : groups.includes(0)) return;
     const uses: BufferUse[] = [];
     for (const [access, entries] of [
       ["read", reads],
       ["write", writes],
       ["modify", modifies],
+      ["part", parts],
     ] as const)
       for (const [name, use] of Object.entries(entries)) {
         const [place, width, as] = Array.isArray(use) ? (use as readonly [Place, 1 | 4, "words"?]) : [use as Place, 1 as const];

@@ -46,7 +46,7 @@ function accessors({ name, elements, access }: BufferUse, slot: Slot, { slot: in
   const codec = codecOf(elements);
   const direct = slot.word.base === word.base && slot.word.lanes === word.lanes && first === 0;
   const lines: string[] = [];
-  if (access !== "write") {
+  if (access === "read" || access === "modify") {
     lines.push(`fn ${name}_raw(i: u32) -> ${type} { return ${direct ? `slot${index}_get(i)` : gathered(word, index, first)}; }`);
     lines.push(`fn ${name}_at(i: u32) -> ${register} { ${codec.read(name)} }`);
   }
