@@ -1,5 +1,6 @@
-import { arange, defineOp, maybe, one, out, required } from "@x/tensor";
-import { checkAttention, repeatHeads, weights } from "./attention.ts";
+import { arange, defineOp, maybe, one, out, required, statisticsOf } from "@x/tensor";
+import { checkHeads } from "./attention-check.ts";
+import { repeatHeads, weights } from "./attention-scores.ts";
 import { expectEntries } from "./expect.ts";
 
 /**
@@ -13,7 +14,7 @@ export const decodeAttention = defineOp({
   attrs: { scale: required<number>() },
   outputs: { o: out() },
   infer: ({ q, k, v, lengths, keyMask }, { scale }) => {
-    const o = checkAttention("decodeAttention", { q, k, v, keyMask }, scale);
+    const o = checkHeads("decodeAttention", { q, k, v, keyMask }, scale);
     expectEntries("decodeAttention", "lengths", lengths, q.shape[0]!);
     return { o };
   },
@@ -32,7 +33,9 @@ export const decodeAttention = defineOp({
       .reshape([1, 1, capacity, 1])
       .lt(lengths.reshape([batch, 1, 1, 1]));
     const [keys, values] = [used.where(k, 0), used.where(v, 0)];
-    const { p } = weights(q, keys, mask, scale);
+    const wide = statisticsOf(q.dtype);
+    const s = q.cast(wide).matmul(repeatHeads(keys, q.shape[1]!).cast(wide).transpose()).mul(scale);
+    const { p } = weights({ s, seen: mask });
     return { o: p.matmul(repeatHeads(values, q.shape[1]!).cast(p.dtype)).cast(q.dtype) };
   },
 });

@@ -1,6 +1,8 @@
 export { type Activation, activations, gelu, geluTanh, relu, silu, swiglu } from "./activations.ts";
 export { adamw } from "./adamw.ts";
 export { attention, attentionBackward } from "./attention.ts";
+export { blockMap, blockMapWords, type Patterns } from "./block-map/block-map.ts";
+export { header as blockMapHeader } from "./block-map/words.ts";
 export { countTargets, crossEntropy, crossEntropyBackward, meanCrossEntropy } from "./cross-entropy.ts";
 export { decodeAttention } from "./decode-attention.ts";
 export { dropout } from "./dropout.ts";
@@ -8,6 +10,9 @@ export { checkTokens, embedding } from "./embedding.ts";
 export { addLayerNorm, layerNorm, layerNormBackward } from "./layer-norm.ts";
 export { linear } from "./linear.ts";
 export { linearCrossEntropy } from "./linear-cross-entropy.ts";
+export { and, or } from "./patterns/combine.ts";
+export { bidirectionalWithin, segments } from "./patterns/ids.ts";
+export { blocks, causal, dilated, global, keyPadding, type Pattern, prefix, window } from "./patterns/pattern.ts";
 export { addRmsNorm, rmsNorm, rmsNormBackward } from "./rms-norm.ts";
 export { rope } from "./rope.ts";
 export { logSoftmax, logSoftmaxBackward, softmax, softmaxBackward } from "./softmax.ts";

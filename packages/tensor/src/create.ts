@@ -1,4 +1,4 @@
-import { context } from "./context.ts";
+import { context, within } from "./context.ts";
 import { type Device, defaultDevice } from "./device.ts";
 import { type DType, dtypes, encode } from "./dtype.ts";
 import { ShapeError, TensorError, TraceError } from "./errors.ts";
@@ -35,6 +35,13 @@ export function tensorOf(
   device.driver.write(buffer.storage, 0, encode(flat, type));
   return new Tensor(new Value(device, [...dims], type, { placement: { buffer, offset: 0, strides: contiguousStrides(dims), version: 0 } }));
 }
+
+/**
+ * A tensor of host data that follows from shapes alone, such as a table or a block map, for whoever made it to keep: it outlives the scope and the step that asked
+ * for it, and compiled steps pin it. Make the same one for the same shapes, or a step's next trace differs.
+ */
+export const constant = (data: ArrayLike<number>, options: CreateOptions & { readonly shape?: Shape } = {}): Tensor =>
+  within({ trace: undefined, scope: undefined, tapes: [] }, () => tensorOf(data, options));
 
 function dtypeOfArray(data: unknown): DType {
   if (data instanceof Int32Array) return "i32";

@@ -1,4 +1,4 @@
-import { State } from "./cell.ts";
+import { expectTensor, State, type TensorLike } from "./cell.ts";
 import { context, within } from "./context.ts";
 import { tensorOf } from "./create.ts";
 import { type Device, defaultDevice } from "./device.ts";
@@ -41,15 +41,17 @@ export class Generator {
 
   /** 32 random bits an element, u32, as a pending expression: nothing is stored until something wants it. */
   bits(shape: Shape): Tensor {
-    checkShape(shape, "generator.bits");
-    return new Tensor(pending(this.key.device, shape, "u32", { op: "random", args: [this.key.inner], data: this.#ordinal++ }));
+    return drawBits(this.key, this.nextOrdinal(), shape);
   }
 
   /** Uniform on [0, 1) in steps of 2^-24, f32. */
   uniform(shape: Shape): Tensor {
-    return scalar("shr", [this.bits(shape), 8])
-      .cast("f32")
-      .mul(2 ** -24);
+    return drawUniform(this.key, this.nextOrdinal(), shape);
+  }
+
+  /** Takes the ordinal of a draw that an operation makes by itself, from `key`. */
+  nextOrdinal(): number {
+    return this.#ordinal++;
   }
 
   /** Standard normal by Box and Muller's transform, f32. */
@@ -121,6 +123,20 @@ export class Generator {
     this.#ordinal = state.drawsOutside;
     this.key.write(state.key);
   }
+}
+
+/** The random bits of one draw, u32, as a pending expression: element i is `randomBits(key, ordinal, i)`. */
+export function drawBits(key: TensorLike, ordinal: number, shape: Shape): Tensor {
+  checkShape(shape, "drawBits");
+  const value = expectTensor(key, "drawBits: key");
+  return new Tensor(pending(value.device, shape, "u32", { op: "random", args: [value], data: ordinal }));
+}
+
+/** One draw, uniform on [0, 1) in steps of 2^-24, f32. */
+export function drawUniform(key: TensorLike, ordinal: number, shape: Shape): Tensor {
+  return scalar("shr", [drawBits(key, ordinal, shape), 8])
+    .cast("f32")
+    .mul(2 ** -24);
 }
 
 /** The generator of the running step, else that of the default device. */

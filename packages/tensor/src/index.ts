@@ -4,7 +4,7 @@ export { Cell, type CellOptions, Parameter, State, type TensorLike } from "./cel
 export { checkpointed } from "./checkpointed.ts";
 export { collapse, type Iteration, type LeafAccess } from "./collapse.ts";
 export { type CompileOptions, compile, type Statics, type Step } from "./compile.ts";
-export { arange, type CreateOptions, full, type Nested, ones, onesLike, tensorOf as tensor, zeros, zerosLike } from "./create.ts";
+export { arange, type CreateOptions, constant, full, type Nested, ones, onesLike, tensorOf as tensor, zeros, zerosLike } from "./create.ts";
 export {
   Device,
   type DeviceOptions,
@@ -30,7 +30,7 @@ export {
   TraceError,
 } from "./errors.ts";
 export { pointwise } from "./fuse.ts";
-export { currentGenerator, Generator, type GeneratorState, rand, randn, withGenerator } from "./generator.ts";
+export { currentGenerator, drawBits, drawUniform, Generator, type GeneratorState, rand, randn, withGenerator } from "./generator.ts";
 export {
   type Binding,
   type BoundStep,

@@ -13,6 +13,11 @@ export function fitsHead({ q, v }: { readonly q: Spec; readonly v: Spec }): true
   return dim <= largestHead || `heads of at most ${largestHead}, got ${dim}`;
 }
 
+const isPlain = (
+  { map, bias }: { map: Spec | undefined; bias: Spec | undefined },
+  { softcap, dropout }: { softcap: number; dropout: number },
+) => !(map || bias || softcap || dropout) || "no map, bias, softcap or dropout yet";
+
 /** q, k and v by strides, and their extents. */
 export function heads(p: Planner, specs: { readonly q: Spec; readonly k: Spec; readonly v: Spec }) {
   const [q, k, v] = [p.strided("q"), p.strided("k"), p.strided("v")];
@@ -35,7 +40,7 @@ function tileOf(extent: number, causal: boolean): number {
 
 export const attentionKernel = wasmKernel(attention, {
   layout: { q: "rows", k: "rows", v: "rows" },
-  accepts: ({ specs }) => fitsHead(specs),
+  accepts: ({ specs, attrs }) => (isPlain(specs, attrs) === true ? fitsHead(specs) : isPlain(specs, attrs)),
   plan(p, { specs, attrs: { scale, causal } }) {
     const { args, batch } = heads(p, specs);
     const lse = p.wanted("lse") ?? p.scratch(4 * batch * args.heads * args.queries);
@@ -57,7 +62,7 @@ export function launchAttention(
 
 export const attentionBackwardKernel = wasmKernel(attentionBackward, {
   layout: { q: "rows", k: "rows", v: "rows" },
-  accepts: ({ specs }) => fitsHead(specs),
+  accepts: ({ specs, attrs }) => (isPlain(specs, attrs) === true ? fitsHead(specs) : isPlain(specs, attrs)),
   plan(p, { specs, attrs: { scale, causal } }) {
     const { args, batch } = heads(p, specs);
     const { heads: count, kvHeads, queries, keys, dim, valueDim } = args;

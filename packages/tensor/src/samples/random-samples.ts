@@ -1,12 +1,11 @@
 import { arange } from "../create.ts";
-import { pending } from "../pointwise.ts";
+import { drawBits } from "../generator.ts";
 import type { ExpressionSample, SampleInput } from "../sample.ts";
 import type { Shape } from "../shape.ts";
-import { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor.ts";
 
 const key: SampleInput = { shape: [4], dtype: "u32", fill: { kind: "values", values: [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344] } };
-const draw = (key: Tensor, shape: Shape, ordinal: number): Tensor =>
-  new Tensor(pending(key.device, shape, "u32", { op: "random", args: [key.inner], data: ordinal }));
+const draw = (key: Tensor, shape: Shape, ordinal: number): Tensor => drawBits(key, ordinal, shape);
 
 /** Draws (random bits of a key) and element positions. */
 export const randomSamples: readonly ExpressionSample[] = [
