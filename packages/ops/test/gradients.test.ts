@@ -109,6 +109,25 @@ describe("gradients of attention equal central differences, and so do second der
     ),
   );
 
+  const variants: readonly { name: string; q: Shape; k: Shape; bias?: Shape; pattern?: ops.Pattern; attrs?: object }[] = [
+    { name: "a map with repeats", q: [1, 1, 3, 2], k: [1, 1, 4, 2], pattern: ops.blocks([[0], [0, 0], [1, 1, 0], [0]], { size: 2 }) },
+    { name: "a map for a row that sees nothing", q: [1, 2, 3, 2], k: [1, 1, 2, 2], pattern: ops.causal() },
+    { name: "a bias, clamped", q: [2, 2, 3, 2], k: [2, 1, 4, 2], bias: [2, 3] },
+    { name: "a bias, causal, a soft cap", q: [1, 1, 2, 2], k: [1, 1, 4, 2], bias: [1, 5], attrs: { causal: true, softcap: 1.2 } },
+    { name: "a soft cap", q: [1, 2, 3, 2], k: [1, 2, 3, 2], attrs: { softcap: 0.9 } },
+    { name: "dropout", q: [1, 2, 3, 2], k: [1, 1, 4, 2], bias: [2, 3], attrs: { dropout: 0.4, ordinal: 2, softcap: 2 } },
+  ];
+  test.each(variants)("$name", ({ q, k, bias, pattern, attrs = {} }) =>
+    check(
+      (inputs) => {
+        const given = inputs as Record<"q" | "k" | "v", Tensor> & { bias?: Tensor };
+        const map = pattern && ops.blockMap(pattern, { queries: q[2]!, keys: k[2]! });
+        return [ops.attention({ ...given, map, key: tensor(Uint32Array.of(1, 2, 3, 4)) }, { scale: 0.7, ...attrs })];
+      },
+      { q, k, v: k, ...(bias && { bias }) },
+    ),
+  );
+
   test("decodeAttention", () =>
     check(({ q, k, v }) => [ops.decodeAttention({ q: q!, k: k!, v: v!, lengths: tensor(Int32Array.of(2, 4)) }, { scale: 0.6 })], {
       q: [2, 2, 2, 3],
