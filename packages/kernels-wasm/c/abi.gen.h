@@ -171,7 +171,9 @@ typedef struct {
   f32 *v;
   u8 *keyMask;
   i32 *lengths;
+  u32 *map;
   f32 *bias;
+  u32 *key;
   i32 heads;
   i32 kvHeads;
   i32 queries;
@@ -180,6 +182,11 @@ typedef struct {
   i32 valueDim;
   i32 causal;
   f32 scale;
+  i32 reach;
+  f32 softcap;
+  i32 ordinal;
+  i32 threshold;
+  f32 kept;
   i32 qTile;
   i32 qBatch;
   i32 qHead;
@@ -190,10 +197,6 @@ typedef struct {
   i32 vBatch;
   i32 vHead;
   i32 vRow;
-  i32 biasBatch;
-  i32 biasHead;
-  i32 biasRow;
-  i32 biasKey;
 } attention_args;
 
 typedef struct {
@@ -214,7 +217,9 @@ typedef struct {
   f32 *v;
   u8 *keyMask;
   i32 *lengths;
+  u32 *map;
   f32 *bias;
+  u32 *key;
   i32 heads;
   i32 kvHeads;
   i32 queries;
@@ -223,6 +228,11 @@ typedef struct {
   i32 valueDim;
   i32 causal;
   f32 scale;
+  i32 reach;
+  f32 softcap;
+  i32 ordinal;
+  i32 threshold;
+  f32 kept;
   i32 qTile;
   i32 qBatch;
   i32 qHead;
@@ -233,10 +243,6 @@ typedef struct {
   i32 vBatch;
   i32 vHead;
   i32 vRow;
-  i32 biasBatch;
-  i32 biasHead;
-  i32 biasRow;
-  i32 biasKey;
 } attention_grad_q_args;
 
 typedef struct {
@@ -250,7 +256,9 @@ typedef struct {
   f32 *v;
   u8 *keyMask;
   i32 *lengths;
+  u32 *map;
   f32 *bias;
+  u32 *key;
   i32 heads;
   i32 kvHeads;
   i32 queries;
@@ -259,6 +267,11 @@ typedef struct {
   i32 valueDim;
   i32 causal;
   f32 scale;
+  i32 reach;
+  f32 softcap;
+  i32 ordinal;
+  i32 threshold;
+  f32 kept;
   i32 kTile;
   i32 qBatch;
   i32 qHead;
@@ -269,11 +282,54 @@ typedef struct {
   i32 vBatch;
   i32 vHead;
   i32 vRow;
-  i32 biasBatch;
-  i32 biasHead;
-  i32 biasRow;
-  i32 biasKey;
 } attention_grad_kv_args;
+
+typedef struct {
+  f32 *partial;
+  f32 *grad;
+  f32 *lse;
+  f32 *delta;
+  f32 *q;
+  f32 *k;
+  f32 *v;
+  u8 *keyMask;
+  i32 *lengths;
+  u32 *map;
+  f32 *bias;
+  u32 *key;
+  i32 heads;
+  i32 kvHeads;
+  i32 queries;
+  i32 keys;
+  i32 dim;
+  i32 valueDim;
+  i32 causal;
+  f32 scale;
+  i32 reach;
+  f32 softcap;
+  i32 ordinal;
+  i32 threshold;
+  f32 kept;
+  i32 batch;
+  i32 qBatch;
+  i32 qHead;
+  i32 qRow;
+  i32 kBatch;
+  i32 kHead;
+  i32 kRow;
+  i32 vBatch;
+  i32 vHead;
+  i32 vRow;
+} attention_grad_bias_args;
+
+typedef struct {
+  f32 *dbias;
+  f32 *partial;
+  u32 *map;
+  i32 queries;
+  i32 keys;
+  i32 reach;
+} attention_bias_sum_args;
 
 typedef struct {
   f32 *o;

@@ -29,7 +29,7 @@ KERNEL(attention_decode) {
     }
     for (i32 c = 0; c < columns; c++) {
       i32 at = ((batch * a->heads + kv * group) * a->queries + c) * a->splits + split;
-      finish_row(&state, c, a->o + at * a->valueDim, a->lse + at, a->valueDim, -INFINITE);
+      finish_row(&state, c, a->o + at * a->valueDim, a->lse + at, a->valueDim, -INFINITE, 1.0f);
     }
   }
 }

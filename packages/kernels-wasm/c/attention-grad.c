@@ -1,20 +1,11 @@
 /* Flash attention backward by recomputation from the log-sum-exp: dq by query tiles, dk and dv by key tiles, no atomics. */
-#include "attention.h"
 #include "rows.h"
+#include "score-grad.h"
 
 KERNEL(attention_delta) {
   for (i32 row = begin; row < end; row++) {
     u32 at = (u32)row * a->valueDim;
     a->delta[row] = row_dot(a->o + at, a->grad + at, a->valueDim) - (a->dlse ? a->dlse[row] : 0.0f);
-  }
-}
-
-/* t[key][query] from scores to dS, given dP in d. */
-INLINE void score_grad_columns(f32 *t, const f32 *d, const f32 *lse, const f32 *delta, i32 rows, i32 columns) {
-  for (i32 c = 0; c < columns; c += 4) {
-    vf shift = vf_get(lse + c, columns - c, INFINITE), mean = vf_get(delta + c, columns - c, 0.0f);
-    for (i32 at = c; at < rows * TILE + c; at += TILE)
-      vf_store(t + at, v_exp_negative(vf_load(t + at) - shift) * (vf_load(d + at) - mean));
   }
 }
 
@@ -24,7 +15,7 @@ INLINE void store_row(f32 *out, const f32 *sums, i32 column, i32 exists, f32 sca
 }
 
 KERNEL(attention_grad_q) {
-  f32 packed_q[TILE * MAX_DIM], packed_grad[TILE * MAX_DIM], t[BLOCK * TILE], d[BLOCK * TILE], dq[(TILE + MR) * MAX_DIM];
+  f32 packed_q[TILE * MAX_DIM], packed_grad[TILE * MAX_DIM], t[BLOCK * TILE], d[BLOCK * TILE], e[BLOCK * TILE], dq[(TILE + MR) * MAX_DIM];
   i32 tiles = CEIL_DIV(a->queries, a->qTile);
   for (i32 unit = begin; unit < end; unit++) {
     i32 query = unit % tiles * a->qTile, head = unit / tiles % a->heads, batch = unit / tiles / a->heads;
@@ -32,36 +23,29 @@ KERNEL(attention_grad_q) {
     i32 row = (batch * a->heads + head) * a->queries + query;
     const f32 *k = a->k + batch * a->kBatch + kv * a->kHead, *v = a->v + batch * a->vBatch + kv * a->vHead;
     sight s = SIGHT_OF(a, batch, head);
-    i32 last = s.causal ? MIN(s.keys, query + columns + s.offset) : s.keys;
+    span over;
+    walk w = s.map ? walk_list(&s, MAP_ROWS, tiles, unit % tiles, s.keys) : walk_all(0, s.causal ? MIN(s.keys, query + columns + s.offset) : s.keys);
     pack_rows(packed_q, a->q + batch * a->qBatch + head * a->qHead + query * a->qRow, a->qRow, columns, a->dim, a->scale);
     pack_rows(packed_grad, a->grad + row * a->valueDim, a->valueDim, columns, a->valueDim, 1.0f);
     clear(dq, columns, a->dim);
-    for (i32 key = 0; key < last; key += BLOCK) {
-      i32 rows = MIN(BLOCK, last - key);
-      score_tile(t, k + key * a->kRow, a->kRow, rows, packed_q, columns, a->dim);
-      look(t, &s, rows, columns, query, key, 0);
-      score_tile(d, v + key * a->vRow, a->vRow, rows, packed_grad, columns, a->valueDim);
-      score_grad_columns(t, d, a->lse + row, a->delta + row, rows, columns);
-      add_product(dq, t, columns, k + key * a->kRow, a->kRow, rows, a->dim);
-    }
-    for (i32 c = 0; c < columns; c++) store_row(a->dq + (row + c) * a->dim, dq, c, 1, a->scale, a->dim);
-  }
-}
-
-/* t[query][key] from scores to probabilities, d from dP to dS. */
-INLINE void score_grad_rows(f32 *t, f32 *d, const f32 *lse, const f32 *delta, i32 rows, i32 columns) {
-  for (i32 r = 0; r < rows; r++) {
-    vf shift = vf_set(lse[r]), mean = vf_set(delta[r]);
-    for (i32 at = r * TILE; at < r * TILE + columns; at += 4) {
-      vf p = v_exp_negative(vf_load(t + at) - shift);
-      vf_store(t + at, p);
-      vf_store(d + at, p * (vf_load(d + at) - mean));
-    }
+    while (next_span(&w, &over))
+      for (i32 key = over.from, rows; key < over.to; key += rows) {
+        rows = rows_of(&over, key, BLOCK);
+        score_tile(d, v + key * a->vRow, a->vRow, rows, packed_grad, columns, a->valueDim);
+        if (s.kept != 0.0f) draw_tile(e, &s, rows, columns, query, key, 0), multiply_tile(d, e, rows, columns);
+        score_tile(t, k + key * a->kRow, a->kRow, rows, packed_q, columns, a->dim);
+        look(t, e, &s, &over, rows, columns, query, key, 0);
+        score_grad_columns(t, d, a->lse + row, a->delta + row, rows, columns);
+        if (s.softcap != 0.0f) multiply_tile(t, e, rows, columns);
+        add_product(dq, t, columns, k + key * a->kRow, a->kRow, rows, a->dim);
+      }
+    for (i32 c = 0; c < columns; c++) store_row(a->dq + (row + c) * a->dim, dq, c, 1, a->scale * s.sound, a->dim);
   }
 }
 
 KERNEL(attention_grad_kv) {
-  f32 packed_k[TILE * MAX_DIM], packed_v[TILE * MAX_DIM], t[BLOCK * TILE], d[BLOCK * TILE];
+  f32 packed_k[TILE * MAX_DIM], packed_v[TILE * MAX_DIM];
+  f32 t[BLOCK * TILE], d[BLOCK * TILE], slope[BLOCK * TILE], z[BLOCK * TILE];
   f32 dk[(TILE + MR) * MAX_DIM], dv[(TILE + MR) * MAX_DIM];
   i32 tiles = CEIL_DIV(a->keys, a->kTile), group = a->heads / a->kvHeads;
   for (i32 unit = begin; unit < end; unit++) {
@@ -78,22 +62,29 @@ KERNEL(attention_grad_kv) {
       for (i32 head = kv * group; head < (kv + 1) * group; head++) {
         const f32 *q = a->q + batch * a->qBatch + head * a->qHead;
         s = SIGHT_OF(a, batch, head);
-        for (i32 query = first; query < a->queries; query += BLOCK) {
-          i32 rows = MIN(BLOCK, a->queries - query), row = (batch * a->heads + head) * a->queries + query;
-          const f32 *grad = a->grad + row * a->valueDim;
-          score_tile(t, q + query * a->qRow, a->qRow, rows, packed_k, columns, a->dim);
-          look(t, &s, rows, columns, query, key, 1);
-          score_tile(d, grad, a->valueDim, rows, packed_v, columns, a->valueDim);
-          score_grad_rows(t, d, a->lse + row, a->delta + row, rows, columns);
-          add_product(dv, t, columns, grad, a->valueDim, rows, a->valueDim);
-          add_product(dk, d, columns, q + query * a->qRow, a->qRow, rows, a->dim);
-        }
+        span over;
+        walk w = s.map ? walk_list(&s, MAP_COLUMNS, tiles, unit % tiles, a->queries) : walk_all(first, a->queries);
+        while (next_span(&w, &over))
+          for (i32 query = over.from, rows; query < over.to; query += rows) {
+            rows = rows_of(&over, query, BLOCK);
+            i32 row = (batch * a->heads + head) * a->queries + query;
+            const f32 *grad = a->grad + row * a->valueDim;
+            score_tile(t, q + query * a->qRow, a->qRow, rows, packed_k, columns, a->dim);
+            look(t, slope, &s, &over, rows, columns, query, key, 1);
+            score_tile(d, grad, a->valueDim, rows, packed_v, columns, a->valueDim);
+            if (s.kept != 0.0f) draw_tile(z, &s, rows, columns, query, key, 1), multiply_tile(d, z, rows, columns);
+            score_grad_rows(t, d, a->lse + row, a->delta + row, rows, columns);
+            if (s.kept != 0.0f) multiply_tile(t, z, rows, columns);
+            if (s.softcap != 0.0f) multiply_tile(d, slope, rows, columns);
+            add_product(dv, t, columns, grad, a->valueDim, rows, a->valueDim);
+            add_product(dk, d, columns, q + query * a->qRow, a->qRow, rows, a->dim);
+          }
       }
     }
     i32 at = (batch * a->kvHeads + kv) * a->keys + key;
     for (i32 c = 0; c < all; c++) {
-      store_row(a->dk + (at + c) * a->dim, dk, c, c < columns, a->scale, a->dim);
-      store_row(a->dv + (at + c) * a->valueDim, dv, c, c < columns, 1.0f, a->valueDim);
+      store_row(a->dk + (at + c) * a->dim, dk, c, c < columns, a->scale * s.sound, a->dim);
+      store_row(a->dv + (at + c) * a->valueDim, dv, c, c < columns, s.sound, a->valueDim);
     }
   }
 }

@@ -43,39 +43,12 @@ INLINE void add_product(f32 *out, const f32 *t, i32 columns, const f32 *x, i32 s
   }
 }
 
-/* What of a score depends on more than q and k. */
-typedef struct {
-  const u8 *mask;
-  const f32 *bias;
-  i32 bias_row, bias_key;
-  /* Keys that exist, and how far query 0 sees: query i sees keys up to i + offset. */
-  i32 keys, offset, causal;
-} sight;
-
-#define SIGHT_OF(a, batch, head) \
-  (sight) { \
-    (a)->keyMask ? (a)->keyMask + (batch) * (a)->keys : 0, \
-        (a)->bias ? (a)->bias + (batch) * (a)->biasBatch + (head) * (a)->biasHead : 0, (a)->biasRow, (a)->biasKey, \
-        (a)->lengths ? MAX(0, MIN((a)->lengths[batch], (a)->keys)) : (a)->keys, \
-        ((a)->lengths ? MAX(0, MIN((a)->lengths[batch], (a)->keys)) : (a)->keys) - (a)->queries, (a)->causal \
-  }
-
-/* Whether query i sees key j, which exists. */
-INLINE i32 sees(const sight *s, i32 i, i32 j) { return (!s->causal || j <= i + s->offset) && (!s->mask || s->mask[j]); }
-
-/* Whether the tile of these queries and keys needs more than the product. */
-INLINE i32 is_plain(const sight *s, i32 query, i32 last_key) { return !s->bias && !s->mask && (!s->causal || last_key <= query + s->offset); }
-
-/* Bias and mask on a tile whose element (row r, column c) is query `query` + r * row_query + c * (1 - row_query), key likewise. */
-INLINE void look(f32 *t, const sight *s, i32 rows, i32 columns, i32 query, i32 key, i32 rows_are_queries) {
-  if (is_plain(s, query, key + (rows_are_queries ? columns : rows) - 1)) return;
+/* out *= by, element by element. */
+INLINE void multiply_tile(f32 *out, const f32 *by, i32 rows, i32 columns) {
   for (i32 r = 0; r < rows; r++)
-    for (i32 c = 0; c < columns; c++) {
-      i32 i = query + (rows_are_queries ? r : c), j = key + (rows_are_queries ? c : r);
-      f32 *score = t + r * TILE + c;
-      if (!sees(s, i, j)) *score = -INFINITE;
-      else if (s->bias) *score += s->bias[i * s->bias_row + j * s->bias_key];
-    }
+    for (i32 at = r * TILE; at < r * TILE + columns; at += 4) vf_store(out + at, vf_load(out + at) * vf_load(by + at));
 }
+
+#include "sight.h"
 
 #endif

@@ -38,12 +38,12 @@ INLINE void absorb(running *s, f32 *t, i32 keys, i32 columns, i32 dim) {
     }
 }
 
-/* One query's output and log-sum-exp; `empty` is the log-sum-exp of a row that saw nothing, whose output is 0. */
-INLINE void finish_row(const running *s, i32 c, f32 *o, f32 *lse, i32 dim, f32 empty) {
+/* One query's output and log-sum-exp; `empty` is the log-sum-exp of a row that saw nothing, whose output is 0; `sound` multiplies both. */
+INLINE void finish_row(const running *s, i32 c, f32 *o, f32 *lse, i32 dim, f32 empty, f32 sound) {
   f32 sum = s->sum[c];
-  vf scale = vf_set(sum == 0.0f ? 0.0f : 1.0f / sum);
+  vf scale = vf_set((sum == 0.0f ? 0.0f : 1.0f / sum) * sound);
   for (i32 d = 0; d < dim; d += 4) vf_put(o + d, vf_load(s->out + place(c, d)) * scale, dim - d);
-  *lse = sum == 0.0f ? empty : s->highest[c] + f_log(sum);
+  *lse = (sum == 0.0f ? empty : s->highest[c] + f_log(sum)) * sound;
 }
 
 #endif

@@ -1,5 +1,13 @@
 import { type Field, type Fields, parseFields } from "./abi-types.ts";
 
+/** What attention looks through, and where its heads lie: see `attention`. */
+const looking = [
+  "q:f32* k:f32* v:f32* keyMask?:u8* lengths?:i32* map?:u32* bias?:f32* key?:u32*",
+  "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 causal:i32 scale:f32",
+  "reach?:i32 softcap?:f32 ordinal?:i32 threshold?:i32 kept?:f32",
+] as const;
+const ofHeads = ["qBatch:i32 qHead:i32 qRow:i32 kBatch:i32 kHead:i32 kRow:i32 vBatch:i32 vHead:i32 vRow:i32"] as const;
+
 /**
  * The argument words of every kernel, in order: `name:type`, `name:type*` an address, `name?:` zero when absent, `[n]` n words.
  * Strides and extents count elements. A kernel runs units [begin, end) of its work; what a unit is stands in its comment.
@@ -63,31 +71,25 @@ export const abi = {
   /**
    * Attention of [batch, heads, queries, dim] over [batch, kvHeads, keys, dim]: query head h reads key head h / (heads / kvHeads). Last axes
    * are contiguous, the others strided; o and lse are contiguous. keyMask [batch, keys] is 0 where a key is hidden; lengths [batch] cuts the
-   * keys; causal is aligned bottom-right to the length; bias [batch, heads, queries, keys] is added to the scores, by strides. A row that sees
-   * nothing gives 0 and lse +inf. Units: tiles of qTile (<= 96, a multiple of 24) queries, of all heads and batches. dim, valueDim <= 256.
+   * keys; causal is aligned bottom-right to the length. map, bias [heads, 2 reach + 1] and softcap (0: none) are those of the contract; with a
+   * map, qTile is 64. Where kept is not 0, weights are dropped: draw `ordinal` of `key` keeps an element whose upper 24 bits reach `threshold`,
+   * times kept. A row that sees nothing gives 0 and lse +inf. Units: tiles of qTile (<= 96, a multiple of 24 or 64) queries, of all heads and
+   * batches. dim, valueDim <= 256.
    */
-  attention: [
-    "o:f32* lse:f32* q:f32* k:f32* v:f32* keyMask?:u8* lengths?:i32* bias?:f32*",
-    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 causal:i32 scale:f32 qTile:i32",
-    "qBatch:i32 qHead:i32 qRow:i32 kBatch:i32 kHead:i32 kRow:i32 vBatch:i32 vHead:i32 vRow:i32",
-    "biasBatch?:i32 biasHead?:i32 biasRow?:i32 biasKey?:i32",
-  ],
+  attention: ["o:f32* lse:f32*", ...looking, "qTile:i32", ...ofHeads],
   /** delta = sum of dO O over valueDim, less dlse, for contiguous rows. Units: rows. */
   attention_delta: ["delta:f32* o:f32* grad:f32* dlse?:f32*", "valueDim:i32"],
   /** dq, contiguous [batch, heads, queries, dim]; grad (of o), lse, delta contiguous; the rest as `attention`. Units: the same. */
-  attention_grad_q: [
-    "dq:f32* grad:f32* lse:f32* delta:f32* q:f32* k:f32* v:f32* keyMask?:u8* lengths?:i32* bias?:f32*",
-    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 causal:i32 scale:f32 qTile:i32",
-    "qBatch:i32 qHead:i32 qRow:i32 kBatch:i32 kHead:i32 kRow:i32 vBatch:i32 vHead:i32 vRow:i32",
-    "biasBatch?:i32 biasHead?:i32 biasRow?:i32 biasKey?:i32",
-  ],
+  attention_grad_q: ["dq:f32* grad:f32* lse:f32* delta:f32*", ...looking, "qTile:i32", ...ofHeads],
   /** dk and dv, contiguous [batch, kvHeads, keys, ...], summed over the query heads that share them. Units: tiles of kTile (as qTile) keys. */
-  attention_grad_kv: [
-    "dk:f32* dv:f32* grad:f32* lse:f32* delta:f32* q:f32* k:f32* v:f32* keyMask?:u8* lengths?:i32* bias?:f32*",
-    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 causal:i32 scale:f32 kTile:i32",
-    "qBatch:i32 qHead:i32 qRow:i32 kBatch:i32 kHead:i32 kRow:i32 vBatch:i32 vHead:i32 vRow:i32",
-    "biasBatch?:i32 biasHead?:i32 biasRow?:i32 biasKey?:i32",
-  ],
+  attention_grad_kv: ["dk:f32* dv:f32* grad:f32* lse:f32* delta:f32*", ...looking, "kTile:i32", ...ofHeads],
+  /**
+   * Sums of the bias gradient over the batch and each diagonal of blocks of 64: partial[heads, diagonals, 128], at c - r + 63 for key r and
+   * query c of the blocks. Units: diagonals of all heads.
+   */
+  attention_grad_bias: ["partial:f32* grad:f32* lse:f32* delta:f32*", ...looking, "batch:i32", ...ofHeads],
+  /** dbias [heads, 2 reach + 1] from them: neighbours added, and what lies beyond the ends. Units: heads. */
+  attention_bias_sum: ["dbias:f32* partial:f32* map?:u32*", "queries:i32 keys:i32 reach:i32"],
   /**
    * Attention of few queries over a cache, split over keys: partial o [batch, heads, queries, splits, valueDim] and lse [.., splits] of
    * each `chunk` of keys (-inf when it is empty), for `attention_combine`; masks and lengths as `attention`. (heads / kvHeads) * queries <= 96. Units: [batch, kvHeads, splits].

@@ -13,11 +13,6 @@ export function fitsHead({ q, v }: { readonly q: Spec; readonly v: Spec }): true
   return dim <= largestHead || `heads of at most ${largestHead}, got ${dim}`;
 }
 
-const isPlain = (
-  { map, bias }: { map: Spec | undefined; bias: Spec | undefined },
-  { softcap, dropout }: { softcap: number; dropout: number },
-) => !(map || bias || softcap || dropout) || "no map, bias, softcap or dropout yet";
-
 /** q, k and v by strides, and their extents. */
 export function heads(p: Planner, specs: { readonly q: Spec; readonly k: Spec; readonly v: Spec }) {
   const [q, k, v] = [p.strided("q"), p.strided("k"), p.strided("v")];
@@ -32,50 +27,101 @@ export function heads(p: Planner, specs: { readonly q: Spec; readonly k: Spec; r
   return { args, batch };
 }
 
+/** Queries and keys of a block of a map, which tiles of it take whole. */
+const mapBlock = 64;
+
 /** Rows of a tile: a multiple of 24 up to 96, equal ones as far as that goes; smaller when causal, which skips what lies above the diagonal. */
-function tileOf(extent: number, causal: boolean): number {
-  const most = causal && extent > 96 ? 48 : 96;
+function tileOf(extent: number, { causal, map }: Looking): number {
+  if (map) return mapBlock;
+  const most = causal === 1 && extent > 96 ? 48 : 96;
   return Math.min(most, ceilDiv(ceilDiv(extent, ceilDiv(extent, most)), 24) * 24);
+}
+
+interface Attributes {
+  readonly scale: number;
+  readonly causal: boolean;
+  readonly softcap: number;
+  readonly dropout: number;
+  readonly ordinal: number;
+}
+type Heads = ReturnType<typeof heads>["args"];
+type Looking = Pick<
+  LaunchArgs<"attention">,
+  "keyMask" | "map" | "bias" | "reach" | "key" | "ordinal" | "threshold" | "kept" | "softcap"
+> & {
+  readonly scale: number;
+  readonly causal: number;
+};
+
+/** How far the table reaches to both sides of distance 0. */
+const reachOf = (p: Planner): number => (p.spec("bias").shape[1]! - 1) / 2;
+
+/** What a score depends on beside q and k, and the draw that drops weights. */
+function looking(p: Planner, { scale, causal, softcap, dropout, ordinal }: Attributes): Looking {
+  // Below the threshold an element is dropped. With everything dropped nothing may be scaled by 1 / 0.
+  const draw = {
+    key: p.maybe("key"),
+    ordinal: ordinal | 0,
+    threshold: Math.ceil(Math.fround(dropout) * 2 ** 24),
+    kept: dropout === 1 ? 1 : 1 / (1 - dropout),
+  };
+  return {
+    ...{ keyMask: p.maybe("keyMask"), map: p.maybe("map"), bias: p.maybe("bias"), causal: causal ? 1 : 0, scale, softcap },
+    ...(p.has("bias") && { reach: reachOf(p) }),
+    ...(dropout > 0 && draw),
+  };
 }
 
 export const attentionKernel = wasmKernel(attention, {
   layout: { q: "rows", k: "rows", v: "rows" },
-  accepts: ({ specs, attrs }) => (isPlain(specs, attrs) === true ? fitsHead(specs) : isPlain(specs, attrs)),
-  plan(p, { specs, attrs: { scale, causal } }) {
+  accepts: ({ specs }) => fitsHead(specs),
+  plan(p, { specs, attrs }) {
     const { args, batch } = heads(p, specs);
     const lse = p.wanted("lse") ?? p.scratch(4 * batch * args.heads * args.queries);
-    launchAttention(p, { ...args, o: p.output("o"), lse, keyMask: p.maybe("keyMask"), causal: causal ? 1 : 0, scale }, batch);
+    launchAttention(p, { ...args, ...looking(p, attrs), o: p.output("o"), lse }, batch);
   },
 });
 
 /** Flash attention, forward. */
-export function launchAttention(
-  p: Planner,
-  args: Omit<LaunchArgs<"attention">, "qTile"> & ReturnType<typeof heads>["args"],
-  batch: number,
-): void {
+export function launchAttention(p: Planner, args: Omit<LaunchArgs<"attention">, "qTile"> & Heads & Looking, batch: number): void {
   const { heads: count, queries, keys, dim, valueDim } = args;
-  const qTile = tileOf(queries, args.causal === 1);
+  const qTile = tileOf(queries, args);
   const cost = (qTile * keys * (dim + valueDim + 16)) / 4;
   p.run("attention", { ...args, qTile }, batch * count * ceilDiv(queries, qTile), cost);
 }
 
 export const attentionBackwardKernel = wasmKernel(attentionBackward, {
   layout: { q: "rows", k: "rows", v: "rows" },
-  accepts: ({ specs, attrs }) => (isPlain(specs, attrs) === true ? fitsHead(specs) : isPlain(specs, attrs)),
-  plan(p, { specs, attrs: { scale, causal } }) {
+  accepts: ({ specs }) => fitsHead(specs),
+  plan(p, { specs, attrs }) {
     const { args, batch } = heads(p, specs);
     const { heads: count, kvHeads, queries, keys, dim, valueDim } = args;
     const rows = batch * count * queries;
     const delta = p.scratch(4 * rows);
     const grad = p.maybe("dO") ?? p.zeros(rows * valueDim);
     p.run("attention_delta", { delta, o: p.input("o"), grad, dlse: p.maybe("dLse"), valueDim }, rows, valueDim / 2);
-    const shared = { ...args, grad, lse: p.input("lse"), delta, keyMask: p.maybe("keyMask"), causal: causal ? 1 : 0, scale };
-    const [qTile, kTile] = [tileOf(queries, causal), tileOf(keys, causal)];
+    const shared = { ...args, ...looking(p, attrs), grad, lse: p.input("lse"), delta };
+    const [qTile, kTile] = [tileOf(queries, shared), tileOf(keys, shared)];
     const perRow = (3 * dim + 2 * valueDim) / 4 + 8;
     p.run("attention_grad_q", { ...shared, dq: p.output("dq"), qTile }, batch * count * ceilDiv(queries, qTile), qTile * keys * perRow);
     const units = batch * kvHeads * ceilDiv(keys, kTile);
     const outputs = { dk: p.output("dk"), dv: p.output("dv") };
     p.run("attention_grad_kv", { ...shared, ...outputs, kTile }, units, kTile * queries * (count / kvHeads) * perRow);
+    if (attrs.biasGradient) launchBiasGradient(p, shared, batch);
   },
 });
+
+/** By diagonals of blocks, then over neighbouring ones. */
+function launchBiasGradient(p: Planner, shared: Omit<LaunchArgs<"attention_grad_bias">, "partial" | "batch"> & Heads, batch: number): void {
+  const { heads: count, queries, keys, dim, valueDim, map } = shared;
+  const diagonals = queries > 0 && keys > 0 ? ceilDiv(queries, mapBlock) + ceilDiv(keys, mapBlock) - 1 : 0;
+  const partial = p.scratch(4 * count * diagonals * 2 * mapBlock);
+  const cost = batch * Math.min(queries, keys) * mapBlock * ((dim + valueDim) / 4 + 8);
+  p.run("attention_grad_bias", { ...shared, partial, batch }, count * diagonals, cost);
+  p.run(
+    "attention_bias_sum",
+    { dbias: p.output("dBias"), partial, map, queries, keys, reach: reachOf(p) },
+    count,
+    diagonals * 2 * mapBlock,
+  );
+}
