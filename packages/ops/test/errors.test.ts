@@ -7,9 +7,11 @@ beforeAll(() => setDefaultDevice(reference()));
 const f32 = (...shape: number[]): Tensor => zeros(shape);
 const i32 = (...shape: number[]): Tensor => zeros(shape, { dtype: "i32" });
 const f16 = (...shape: number[]): Tensor => zeros(shape, { dtype: "f16" });
+const u32 = (...shape: number[]): Tensor => zeros(shape, { dtype: "u32" });
 const bool = (...shape: number[]): Tensor => zeros(shape, { dtype: "bool" });
 const scale = { scale: 1 };
 const qkv = (q: Shape, k: Shape, v: Shape = k) => ({ q: zeros(q), k: zeros(k), v: zeros(v) });
+const heads = () => qkv([1, 2, 3, 4], [1, 2, 5, 4]);
 const backward = () => ({ ...qkv([1, 2, 3, 4], [1, 2, 5, 4]), o: f32(1, 2, 3, 4), lse: f32(1, 2, 3), dO: f32(1, 2, 3, 4) });
 const decode = () => ({ ...qkv([2, 2, 1, 4], [2, 2, 5, 4]), lengths: i32(2) });
 const rope = () => ({ x: f32(2, 3, 5, 8), cos: f32(9, 4), sin: f32(9, 4), positions: i32(5) });
@@ -173,6 +175,36 @@ const cases: readonly (readonly [string, () => unknown, ...string[]])[] = [
   ],
   ["attention: scale", () => ops.attention(qkv([1, 1, 1, 1], [1, 1, 1, 1]), { scale: Number.NaN }), "attention", "scale", "finite", "NaN"],
   ["attention: no scale", () => ops.attention(qkv([1, 1, 1, 1], [1, 1, 1, 1]), {} as never), "attention", "scale", "required"],
+  [
+    "attention: a map that is none",
+    () => ops.attention({ ...heads(), map: f32(64) }, scale),
+    "attention",
+    "map",
+    "u32 [capacity]",
+    "f32 [64]",
+  ],
+  [
+    "attention: causal beside a map",
+    () => ops.attention({ ...heads(), map: u32(256) }, { scale: 1, causal: true }),
+    "causal",
+    "map",
+    "and(",
+  ],
+  ["attention: a bias without a middle", () => ops.attention({ ...heads(), bias: f32(2, 4) }, scale), "bias", "[2, 2 reach + 1]", "[2, 4]"],
+  ["attention: heads of the bias", () => ops.attention({ ...heads(), bias: f32(1, 5) }, scale), "bias", "[2, 2 reach + 1]", "[1, 5]"],
+  ["attention: dtype of the bias", () => ops.attention({ ...heads(), bias: f16(2, 5) }, scale), "bias must be f32", "got f16"],
+  ["attention: softcap", () => ops.attention(heads(), { scale: 1, softcap: -1 }), "attention", "softcap", "got -1"],
+  ["attention: dropout", () => ops.attention(heads(), { scale: 1, dropout: 1.5 }), "attention", "dropout", "0 to 1", "got 1.5"],
+  ["attention: dropout without a key", () => ops.attention(heads(), { scale: 1, dropout: 0.5 }), "attention", "dropout 0.5", "key"],
+  ["attention: a key that is none", () => ops.attention({ ...heads(), key: f32(4) }, scale), "attention", "key must be u32 [4]", "f32 [4]"],
+  ["attention: ordinal", () => ops.attention(heads(), { scale: 1, ordinal: -1 }), "attention", "ordinal", "got -1"],
+  [
+    "attentionBackward: a gradient of no bias",
+    () => ops.attentionBackward(backward(), { scale: 1, biasGradient: true }),
+    "attentionBackward",
+    "biasGradient",
+    "bias",
+  ],
   [
     "attentionBackward: lse",
     () => ops.attentionBackward({ ...backward(), lse: f32(1, 2, 5) }, scale),
