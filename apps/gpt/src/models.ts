@@ -33,7 +33,7 @@ export function makeModel(description: ModelDescription, { seed, device }: { rea
 export function withDropout(description: ModelDescription, dropout: number | undefined): ModelDescription {
   if (dropout === undefined) return description;
   if (description.kind === "gpt") return { ...description, config: { ...description.config, dropout } };
-  throw new TensorError("--dropout: a published model is trained without dropout here. Leave the option out.");
+  throw new TensorError("--dropout: a published model is trained with the dropout that its config.json says. Leave the option out.");
 }
 
 /** What a checkpoint of ours says of the run that wrote it. */

@@ -1,6 +1,6 @@
-import { expectCounts, type Init, Linear, Module } from "@x/nn";
-import { attention } from "@x/ops";
-import { ShapeError, show, type Tensor, TensorError } from "@x/tensor";
+import { expectCounts, type Init, isTraining, Linear, Module } from "@x/nn";
+import { and, attention, blockMap, causal as causalPattern, type Pattern } from "@x/ops";
+import { currentGenerator, ShapeError, show, type Tensor, TensorError } from "@x/tensor";
 import type { LayerCache } from "./kv-cache.ts";
 
 /** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what is cached. */
@@ -10,6 +10,11 @@ export interface Rotation extends Module {
 /** Normalises each head's queries or keys over headDim. */
 export interface HeadNorm extends Module {
   forward(x: Tensor): Tensor;
+}
+
+/** Gives what is added to the scores by distance: f32 [numHeads, 2 reach + 1], entry d + reach where a key stands d after its query (ALiBi, T5). */
+export interface DistanceBias extends Module {
+  forward(reach: number): Tensor;
 }
 
 export interface AttentionOptions {
@@ -26,6 +31,13 @@ export interface AttentionOptions {
   readonly rotation?: Rotation | undefined;
   readonly queryNorm?: HeadNorm | undefined;
   readonly keyNorm?: HeadNorm | undefined;
+  /** Who may look at whom; with `causal`, only backwards. Keep it: what is built for it is kept with it. */
+  readonly pattern?: Pattern | undefined;
+  readonly distanceBias?: DistanceBias | undefined;
+  /** The scores become softcap tanh(scores / softcap). */
+  readonly softcap?: number | undefined;
+  /** Probability that a weight is zeroed while training. */
+  readonly dropout?: number | undefined;
   readonly init?: Init;
   readonly outputInit?: Init;
   readonly biasInit?: Init;
@@ -66,6 +78,10 @@ abstract class Heads extends Module {
   readonly output: Linear;
   readonly queryNorm: HeadNorm | undefined;
   readonly keyNorm: HeadNorm | undefined;
+  readonly pattern: Pattern | undefined;
+  readonly distanceBias: DistanceBias | undefined;
+  readonly softcap: number;
+  readonly dropout: number;
 
   constructor(options: AttentionOptions) {
     super();
@@ -80,6 +96,8 @@ abstract class Heads extends Module {
       outputInit = init,
       biasInit,
       memoryDim = dim,
+      softcap = 0,
+      dropout = 0,
     } = options;
     const who = new.target.name;
     expectCounts(who, { dim, numHeads, numKvHeads, memoryDim, ...(options.headDim !== undefined && { headDim }) });
@@ -88,6 +106,13 @@ abstract class Heads extends Module {
     if (numHeads % numKvHeads !== 0) throw new ShapeError(`${who}: numHeads ${numHeads} must be a multiple of numKvHeads ${numKvHeads}.`);
     if (options.scale !== undefined && !Number.isFinite(options.scale))
       throw new TensorError(`${who}: scale must be a finite number, got ${options.scale}.`);
+    if (!(dropout >= 0 && dropout <= 1)) throw new TensorError(`${who}: dropout must be a probability from 0 to 1, got ${dropout}.`);
+    if (!(softcap >= 0 && Number.isFinite(softcap)))
+      throw new TensorError(`${who}: softcap must be the largest score, or 0 for none, got ${softcap}.`);
+    this.pattern = options.pattern;
+    this.distanceBias = options.distanceBias;
+    this.softcap = softcap;
+    this.dropout = dropout;
     this.numHeads = numHeads;
     this.numKvHeads = numKvHeads;
     this.headDim = headDim;
@@ -119,6 +144,19 @@ abstract class Heads extends Module {
     return { k: this.keyNorm ? this.keyNorm.forward(k) : k, v: splitHeads(this.value.forward(x), this.numKvHeads) };
   }
 
+  /** Heads to heads: [batch, numHeads, queries, headDim] over [batch, numKvHeads, keys, headDim]. */
+  protected attend({ q, k, v }: Record<"q" | "k" | "v", Tensor>, keyMask: Tensor | undefined, causal = false): Tensor {
+    const { scale, softcap, dropout, pattern } = this;
+    const [queries, keys] = [q.shape[2]!, k.shape[2]!];
+    const map = pattern && blockMap(pattern, { queries, keys, device: q.device });
+    const bias = this.distanceBias?.forward(Math.max(queries, keys, 1) - 1);
+    const inputs = { q, k, v, keyMask, map, bias };
+    const attrs = { scale, softcap, causal: causal && !map };
+    if (dropout === 0 || !isTraining()) return attention(inputs, attrs);
+    const generator = currentGenerator(this.constructor.name);
+    return attention({ ...inputs, key: generator.key }, { ...attrs, dropout, ordinal: generator.nextOrdinal() });
+  }
+
   #expect(name: string, { shape }: Tensor, { weight }: Linear): void {
     const dim = weight.shape[1]!;
     if (shape.length !== 3 || shape[2] !== dim)
@@ -127,16 +165,17 @@ abstract class Heads extends Module {
 }
 
 /**
- * Self-attention over [batch, length, dim] -> [batch, length, dim], with shared key-value heads (MHA, GQA, MQA), rotary positions, norms on queries and keys, and a
- * cache, each handed in. Vaswani et al. 2017, arXiv 1706.03762; Shazeer 2019, arXiv 1911.02150; Ainslie et al. 2023, arXiv 2305.13245.
+ * Self-attention over [batch, length, dim] -> [batch, length, dim], with shared key-value heads (MHA, GQA, MQA), rotary positions, norms on queries and keys, a pattern, a
+ * bias by distance and a cache, each handed in. Vaswani et al. 2017, arXiv 1706.03762; Shazeer 2019, arXiv 1911.02150; Ainslie et al. 2023, arXiv 2305.13245.
  */
 export class SelfAttention extends Heads {
   readonly causal: boolean;
   readonly rotation: Rotation | undefined;
 
   constructor(options: Omit<AttentionOptions, "memoryDim">) {
-    super(options);
-    this.causal = options.causal ?? false;
+    const { causal = false, pattern } = options;
+    super({ ...options, pattern: causal && pattern ? and(causalPattern(), pattern) : pattern });
+    this.causal = causal;
     this.rotation = options.rotation;
   }
 
@@ -144,10 +183,21 @@ export class SelfAttention extends Heads {
     const q = this.#turn(this.queries(x), positions, total);
     const { k, v } = this.keysAndValues(x, "x");
     const turned = this.#turn(k, positions, total);
-    if (cache && !this.causal) throw new TensorError("SelfAttention: a cache needs causal attention; set causal: true.");
-    const { scale, causal } = this;
-    const o = cache ? cache.attend(q, turned, v, scale) : attention({ q, k: turned, v, keyMask }, { scale, causal });
+    if (cache) this.#checkCached();
+    const o = cache ? cache.attend(q, turned, v, this.scale) : this.attend({ q, k: turned, v }, keyMask, this.causal);
     return this.output.forward(joinHeads(o));
+  }
+
+  /** Attention over a cache is plain: whatever else would change what is computed is refused, not left out. */
+  #checkCached(): void {
+    if (!this.causal) throw new TensorError("SelfAttention: a cache needs causal attention; set causal: true.");
+    const { pattern, distanceBias, softcap, dropout } = this;
+    const more = Object.entries({ pattern, distanceBias, softcap: softcap > 0, dropout: dropout > 0 && isTraining() });
+    for (const [name, value] of more)
+      if (value)
+        throw new TensorError(
+          `SelfAttention: ${name} does not act over a cache yet. Leave the cache out, and attend to the whole sequence.`,
+        );
   }
 
   #turn(x: Tensor, positions: Tensor | undefined, total: number | undefined): Tensor {
@@ -161,6 +211,6 @@ export class SelfAttention extends Heads {
 export class CrossAttention extends Heads {
   forward(x: Tensor, memory: Tensor, { keyMask }: Pick<AttendOptions, "keyMask"> = {}): Tensor {
     const { k, v } = this.keysAndValues(memory, "memory");
-    return this.output.forward(joinHeads(attention({ q: this.queries(x), k, v, keyMask }, { scale: this.scale })));
+    return this.output.forward(joinHeads(this.attend({ q: this.queries(x), k, v }, keyMask)));
   }
 }

@@ -1,2 +1,25 @@
-export { type AttendOptions, type AttentionOptions, CrossAttention, type HeadNorm, type Rotation, SelfAttention } from "./attention.ts";
+export {
+  and,
+  bidirectionalWithin,
+  blockMap,
+  blocks,
+  causal,
+  dilated,
+  global,
+  keyPadding,
+  or,
+  type Pattern,
+  prefix,
+  segments,
+  window,
+} from "@x/ops";
+export {
+  type AttendOptions,
+  type AttentionOptions,
+  CrossAttention,
+  type DistanceBias,
+  type HeadNorm,
+  type Rotation,
+  SelfAttention,
+} from "./attention.ts";
 export { KvCache, type KvCacheOptions, type LayerCache } from "./kv-cache.ts";

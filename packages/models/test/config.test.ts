@@ -1,11 +1,13 @@
+import { reference, withDevice } from "@x/tensor";
 import { describe, expect, test } from "vitest";
-import { gpt2Config, llamaConfig } from "../src/index.ts";
+import { GPT2, gpt2Config, llamaConfig } from "../src/index.ts";
 
 describe("gpt2", () => {
   test("an empty configuration is GPT-2 small", () => {
     const { scale, ...config } = gpt2Config({});
     expect(config).toEqual({
       vocabSize: 50257,
+      ...{ dropout: 0.1, embeddingDropout: 0.1, attentionDropout: 0.1 },
       maxLength: 1024,
       dim: 768,
       numHeads: 12,
@@ -16,6 +18,14 @@ describe("gpt2", () => {
       tied: true,
     });
     expect([scale!(0), scale!(5)]).toEqual([1 / 8, 1 / 8]);
+  });
+
+  test("the three probabilities of dropout are read, and act where they belong", () => {
+    const config = gpt2Config({ resid_pdrop: 0.2, embd_pdrop: 0, attn_pdrop: 0.3 });
+    expect(config).toMatchObject({ dropout: 0.2, embeddingDropout: 0, attentionDropout: 0.3 });
+    const model = withDevice(reference(), () => new GPT2({ ...config, dim: 8, numHeads: 2, numLayers: 1, vocabSize: 5, maxLength: 4 }));
+    expect(model.blocks[0]!.attention.dropout).toBe(0.3);
+    expect([model.dropout.p, model.blocks[0]!.dropout.p]).toEqual([0, 0.2]);
   });
 
   test("scales of scores: none, by layer, both", () => {
@@ -53,6 +63,7 @@ describe("llama", () => {
   test("an empty configuration is transformers' default Llama", () => {
     expect(llamaConfig({})).toEqual({
       vocabSize: 32000,
+      attentionDropout: 0,
       maxLength: 2048,
       dim: 4096,
       numHeads: 32,

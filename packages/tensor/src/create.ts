@@ -40,7 +40,7 @@ export function tensorOf(
  * A tensor of host data that follows from shapes alone, such as a table or a block map, for whoever made it to keep: it outlives the scope and the step that asked
  * for it, and compiled steps pin it. Make the same one for the same shapes, or a step's next trace differs.
  */
-export const constant = (data: ArrayLike<number>, options: CreateOptions & { readonly shape?: Shape } = {}): Tensor =>
+export const hostConstant = (data: ArrayLike<number>, options: CreateOptions & { readonly shape?: Shape } = {}): Tensor =>
   within({ trace: undefined, scope: undefined, tapes: [] }, () => tensorOf(data, options));
 
 function dtypeOfArray(data: unknown): DType {

@@ -4,7 +4,18 @@ export { Cell, type CellOptions, Parameter, State, type TensorLike } from "./cel
 export { checkpointed } from "./checkpointed.ts";
 export { collapse, type Iteration, type LeafAccess } from "./collapse.ts";
 export { type CompileOptions, compile, type Statics, type Step } from "./compile.ts";
-export { arange, type CreateOptions, constant, full, type Nested, ones, onesLike, tensorOf as tensor, zeros, zerosLike } from "./create.ts";
+export {
+  arange,
+  type CreateOptions,
+  full,
+  hostConstant,
+  type Nested,
+  ones,
+  onesLike,
+  tensorOf as tensor,
+  zeros,
+  zerosLike,
+} from "./create.ts";
 export {
   Device,
   type DeviceOptions,

@@ -43,6 +43,9 @@ export function gpt2Config(json: unknown): GPT2Config {
     hiddenDim: config.optionalSize("n_inner") ?? 4 * dim,
     eps: config.number("layer_norm_epsilon", 1e-5),
     activation: config.activation("activation_function", "gelu_new"),
+    dropout: config.number("resid_pdrop", 0.1),
+    embeddingDropout: config.number("embd_pdrop", 0.1),
+    attentionDropout: config.number("attn_pdrop", 0.1),
     tied: config.boolean("tie_word_embeddings", true),
     scale: (layer) => (byLayer ? base / (layer + 1) : base),
   };

@@ -15,7 +15,12 @@ export interface GPT2Config {
   readonly hiddenDim?: number;
   readonly eps?: number;
   readonly activation?: Activation;
+  /** Of what the branches add to the residual stream, and of the other two unless they are given. */
   readonly dropout?: number;
+  /** Of tokens and positions. */
+  readonly embeddingDropout?: number;
+  /** Of attention's weights. */
+  readonly attentionDropout?: number;
   /** Biases of linear layers and norms; without them it is nanoGPT's leaner variant. */
   readonly bias?: boolean;
   /** The output layer is the token table. */
@@ -44,10 +49,18 @@ class Block extends Module {
   constructor(config: GPT2Config, layer: number) {
     super();
     const { dim, numHeads, numLayers, hiddenDim = 4 * dim, eps = 1e-5, activation = "geluTanh", dropout = 0, bias = true, scale } = config;
+    const { attentionDropout = dropout } = config;
     // What ends in the residual stream starts smaller, by the number of branches that add to it. Radford et al. 2019, section 2.3.
     const inits = { init: normal(0.02), outputInit: normal(0.02 / Math.sqrt(2 * numLayers)), biasInit: zerosInit, bias };
     this.norm1 = new LayerNorm({ dim, eps, bias });
-    this.attention = new SelfAttention({ dim, numHeads, causal: true, ...inits, ...(scale && { scale: scale(layer) }) });
+    this.attention = new SelfAttention({
+      dim,
+      numHeads,
+      causal: true,
+      dropout: attentionDropout,
+      ...inits,
+      ...(scale && { scale: scale(layer) }),
+    });
     this.norm2 = new LayerNorm({ dim, eps, bias });
     this.mlp = new MLP({ dim, hiddenDim, activation, dropout, ...inits });
     this.dropout = new Dropout({ p: dropout });
@@ -74,13 +87,13 @@ export class GPT2 extends Module implements CausalLM {
 
   constructor(config: GPT2Config) {
     super();
-    const { vocabSize, maxLength, dim, numLayers, eps = 1e-5, dropout = 0, bias = true, tied = true } = config;
+    const { vocabSize, maxLength, dim, numLayers, eps = 1e-5, dropout = 0, embeddingDropout = dropout, bias = true, tied = true } = config;
     this.config = config;
     this.vocabSize = vocabSize;
     this.maxLength = maxLength;
     this.tokens = new Embedding({ vocabSize, dim, init: normal(0.02) });
     this.positions = new LearnedPositions({ maxLength, dim });
-    this.dropout = new Dropout({ p: dropout });
+    this.dropout = new Dropout({ p: embeddingDropout });
     this.blocks = Array.from({ length: numLayers }, (_, layer) => new Block(config, layer));
     this.norm = new LayerNorm({ dim, eps, bias });
     this.head = tied ? undefined : new Linear({ inputDim: dim, outputDim: vocabSize, bias: false, init: normal(0.02) });

@@ -70,6 +70,7 @@ export function llamaConfig(json: unknown): LlamaConfig {
     attentionBias,
     outputBias: family !== "qwen2" && attentionBias,
     mlpBias: family === "llama" && config.boolean("mlp_bias", false),
+    attentionDropout: config.number("attention_dropout", 0),
     queryKeyNorm: family === "qwen3",
     tied: config.boolean("tie_word_embeddings", false),
   };

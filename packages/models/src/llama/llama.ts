@@ -23,6 +23,8 @@ export interface LlamaConfig {
   readonly attentionBias?: boolean;
   readonly outputBias?: boolean;
   readonly mlpBias?: boolean;
+  /** Of attention's weights, while training. */
+  readonly attentionDropout?: number;
   /** RMS norm of each head's queries and keys before the rotation, as Qwen3 has it. */
   readonly queryKeyNorm?: boolean;
   readonly tied?: boolean;
@@ -79,6 +81,7 @@ class Layer extends Module {
       outputBias,
       init,
       rotation,
+      dropout: config.attentionDropout,
       queryNorm: headNorm(),
       keyNorm: headNorm(),
     });

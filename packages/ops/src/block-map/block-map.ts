@@ -1,4 +1,4 @@
-import { constant, type Device, defaultDevice, ShapeError, type Tensor } from "@x/tensor";
+import { type Device, defaultDevice, hostConstant, ShapeError, type Tensor } from "@x/tensor";
 import type { Pattern } from "../patterns/pattern.ts";
 import { type BlockLists, listBlocks } from "./lists.ts";
 import { type Extents, mapWords } from "./words.ts";
@@ -42,7 +42,7 @@ export function blockMap(
     devices,
     device,
     extents,
-    () => constant(blockMapWords(patterns, extents), { device }),
+    () => hostConstant(blockMapWords(patterns, extents), { device }),
     (tensor) => tensor.dispose(),
   );
 }
