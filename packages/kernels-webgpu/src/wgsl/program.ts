@@ -4,7 +4,7 @@ import type { Place, Strided } from "../kernels/planner.ts";
 import { castTo, emitters, type Lane, mentioned } from "./instructions.ts";
 import { mathSource } from "./math.ts";
 
-const workgroup = 64;
+const workgroup = 256;
 
 /** How a leaf is fetched for four neighbouring elements. */
 type Fetch =
