@@ -1,17 +1,27 @@
 import type { Kernel } from "@x/tensor";
 import { adamwKernel, sumOfSquaresKernel } from "./adamw.ts";
+import { attentionBackwardKernel, attentionKernel } from "./attention/attention.ts";
+import { convolutionKernel } from "./convolution.ts";
+import { crossEntropyKernels } from "./cross-entropy.ts";
 import { cumulativeKernels } from "./cumulative.ts";
+import { fftKernel } from "./fft/fft.ts";
 import { embeddingKernel, gatherKernel, putAddKernel, scatterAddKernel, takeKernel } from "./gather.ts";
 import { concatKernel, copyKernel, embedKernel } from "./movement.ts";
+import { normKernels } from "./norm.ts";
 import { pointwiseKernel } from "./pointwise.ts";
 import { linearKernel } from "./product/linear.ts";
 import { matmulKernel } from "./product/matmul.ts";
 import { reduceKernels } from "./reduce.ts";
+import { ropeKernel } from "./rope.ts";
+import { softmaxKernels } from "./softmax.ts";
 import { sortKernel, topKKernel } from "./sort.ts";
+import { writeRowsKernel } from "./write-rows.ts";
 
 /** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
 export const webgpuKernels = (): Kernel[] => [
   ...[pointwiseKernel, copyKernel, concatKernel, embedKernel, matmulKernel, linearKernel],
   ...[takeKernel, putAddKernel, gatherKernel, scatterAddKernel, embeddingKernel],
   ...[...reduceKernels, ...cumulativeKernels, sortKernel, topKKernel, adamwKernel, sumOfSquaresKernel],
+  ...[...softmaxKernels, ...normKernels, ...crossEntropyKernels, fftKernel, convolutionKernel],
+  ...[attentionKernel, attentionBackwardKernel, ropeKernel, writeRowsKernel],
 ];
