@@ -9,7 +9,7 @@ const usage = `Trains, evaluates and samples GPTs.
   gpt eval      --from DIR --data FILE [--json]
   gpt generate  --from DIR --prompt TEXT [--tokens N] [--temperature T] [--json]
 
-All take --device wasm|reference and --threads N. What else there is: apps/gpt/README.md.`;
+All take --device wasm|webgpu|reference and --threads N. What else there is: apps/gpt/README.md.`;
 
 const commands: ReadonlyMap<string, (args: readonly string[]) => Promise<number>> = new Map([
   ["train", train],

@@ -4,7 +4,7 @@ import { checkParity } from "./parity.ts";
 import { asJson, asText, passes } from "./report.ts";
 import { UnsupportedError } from "./unsupported.ts";
 
-const usage = "usage: parity DIR [--device wasm|reference] [--json]";
+const usage = "usage: parity DIR [--device wasm|webgpu|reference] [--json]";
 
 /** The command: prints the comparison, and resolves to the exit status. 0: all agrees; 1: something does not, or cannot be read; 2: not supported, or asked wrongly. */
 export async function parity(args: readonly string[], print: (line: string) => void, complain: (line: string) => void): Promise<number> {
