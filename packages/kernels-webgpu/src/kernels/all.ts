@@ -4,6 +4,7 @@ import { attentionBackwardKernel, attentionKernel } from "./attention/attention.
 import { convolutionKernel } from "./convolution.ts";
 import { crossEntropyKernels } from "./cross-entropy.ts";
 import { cumulativeKernels } from "./cumulative.ts";
+import { decodeAttentionKernel } from "./decode.ts";
 import { fftKernel } from "./fft/fft.ts";
 import { embeddingKernel, gatherKernel, putAddKernel, scatterAddKernel, takeKernel } from "./gather.ts";
 import { concatKernel, copyKernel, embedKernel } from "./movement.ts";
@@ -23,5 +24,5 @@ export const webgpuKernels = (): Kernel[] => [
   ...[takeKernel, putAddKernel, gatherKernel, scatterAddKernel, embeddingKernel],
   ...[...reduceKernels, ...cumulativeKernels, sortKernel, topKKernel, adamwKernel, sumOfSquaresKernel],
   ...[...softmaxKernels, ...normKernels, ...crossEntropyKernels, fftKernel, convolutionKernel],
-  ...[attentionKernel, attentionBackwardKernel, ropeKernel, writeRowsKernel],
+  ...[attentionKernel, attentionBackwardKernel, decodeAttentionKernel, ropeKernel, writeRowsKernel],
 ];
