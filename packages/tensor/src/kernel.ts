@@ -88,8 +88,13 @@ export interface Driver {
   readonly caps: Readonly<Record<string, number | boolean | string>>;
   /** What binding offsets must be a multiple of, in bytes. */
   readonly alignment: number;
-  /** `fixed`: for a cell or a plan's input, which keep it for life; a driver may put many of those into one. */
-  allocate(bytes: number, fixed?: boolean): unknown;
+  /**
+   * The driver runs launches of a step side by side, as far as the memory that they share allows. So what a plan needs only while it runs takes turns: a temporary of at most so many bytes is not written
+   * again soon, and a larger one is where most time has passed. Absent: what was used last is used again first, which caches like best.
+   */
+  readonly sideBySide?: number;
+  /** `together`: for what keeps it for life, and for small temporaries of a driver with `sideBySide`; many of those may lie in one. */
+  allocate(bytes: number, together?: boolean): unknown;
   release(storage: unknown): void;
   write(storage: unknown, offset: number, bytes: Uint8Array): void;
   /** A copy, once all earlier launches are done. */

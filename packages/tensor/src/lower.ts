@@ -21,7 +21,7 @@ export class SharedStorage {
   slot(size: number, index: number): Buffer {
     const slots = this.#slots.get(size) ?? [];
     this.#slots.set(size, slots);
-    slots[index] ??= this.device.pool.take(size).retain();
+    slots[index] ??= this.device.pool.take(size, false, size <= (this.device.driver.sideBySide ?? 0)).retain();
     return slots[index];
   }
 
@@ -228,6 +228,25 @@ function lastUses(applications: readonly Application[], places: ReadonlyMap<Buff
   return last;
 }
 
+/** Applications for which a small slot rests after its last use where the driver runs launches side by side. */
+const rest = 64;
+
+/** Free slots of one size, by when they became so. */
+class FreeSlots {
+  readonly #slots: { readonly index: number; readonly since: number }[] = [];
+
+  put(index: number, since: number): void {
+    this.#slots.push({ index, since });
+  }
+
+  take(size: number, now: number, sideBySide: number | undefined): number | undefined {
+    if (sideBySide === undefined) return this.#slots.pop()?.index;
+    const [oldest] = this.#slots;
+    if (!oldest || (size <= sideBySide && now - oldest.since < rest)) return undefined;
+    return this.#slots.shift()!.index;
+  }
+}
+
 /** Gives each temporary a slot from its first write to its last use; slots are shared between plans. */
 function assignSlots(
   applications: readonly Application[],
@@ -236,13 +255,15 @@ function assignSlots(
   shared: SharedStorage,
 ): number {
   const last = lastUses(applications, places);
-  const free = new Map<number, number[]>();
+  const { sideBySide } = shared.device.driver;
+  const free = new Map<number, FreeSlots>();
   const made = new Map<number, number>();
   const ends: { size: number; index: number }[][] = applications.map(() => []);
   let bytes = 0;
-  const assign = (buffer: Buffer, until: number) => {
+  const assign = (buffer: Buffer, now: number, until: number) => {
     const size = sizeClass(buffer.bytes);
-    let index = free.get(size)?.pop();
+    if (!free.has(size)) free.set(size, new FreeSlots());
+    let index = free.get(size)!.take(size, now, sideBySide);
     if (index === undefined) {
       index = made.get(size) ?? 0;
       made.set(size, index + 1);
@@ -254,10 +275,10 @@ function assignSlots(
   for (const [i, application] of applications.entries()) {
     for (const { buffer } of application.writes) {
       const at = resolve(buffer, places);
-      if (at.trace) assign(at, last.get(at)!);
+      if (at.trace) assign(at, i, last.get(at)!);
     }
-    for (const { buffer } of plans[i]!.scratch) assign(buffer, i);
-    for (const { size, index } of ends[i]!) free.set(size, [...(free.get(size) ?? []), index]);
+    for (const { buffer } of plans[i]!.scratch) assign(buffer, i, i);
+    for (const { size, index } of ends[i]!) free.get(size)!.put(index, i);
   }
   return bytes;
 }

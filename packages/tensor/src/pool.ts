@@ -27,8 +27,8 @@ export function sizeClass(bytes: number): number {
 /** A device's memory by size class. Buffers come back when the last value that holds them goes. */
 export class Pool {
   readonly #device: Device;
-  /** Fixed storages are kept apart: a driver may lay them out differently. */
-  readonly #free = { fixed: new Map<number, unknown[]>(), passing: new Map<number, unknown[]>() };
+  /** Storages that may lie together are kept apart: a driver lays them out differently. */
+  readonly #free = { together: new Map<number, unknown[]>(), alone: new Map<number, unknown[]>() };
   /** Live buffers, with the line that made them where the device records it. */
   readonly #live = new Map<Buffer, string | undefined>();
   #liveBytes = 0;
@@ -41,14 +41,14 @@ export class Pool {
     this.#device = device;
   }
 
-  take(bytes: number, fixed = false): Buffer {
+  take(bytes: number, fixed = false, together = fixed): Buffer {
     const size = sizeClass(bytes);
-    const buffer = new Buffer(this.#device, size, undefined, fixed);
+    const buffer = new Buffer(this.#device, size, undefined, fixed, together);
     const free = this.#freeFor(buffer).get(size);
     if (free && free.length > 0) {
       buffer.storage = free.pop();
       this.#pooledBytes -= size;
-    } else buffer.storage = this.#allocate(size, fixed);
+    } else buffer.storage = this.#allocate(size, together);
     this.#live.set(buffer, this.#device.debug ? callSite() : undefined);
     this.#liveBytes += size;
     this.#peak = Math.max(this.#peak, this.#liveBytes);
@@ -56,19 +56,19 @@ export class Pool {
   }
 
   /** Asks the driver; when it cannot, gives it back what is pooled and asks again. */
-  #allocate(size: number, fixed: boolean): unknown {
+  #allocate(size: number, together: boolean): unknown {
     this.#allocations++;
     try {
-      return this.#device.driver.allocate(size, fixed);
+      return this.#device.driver.allocate(size, together);
     } catch (error) {
       if (this.#pooledBytes === 0) throw error;
       this.clear();
-      return this.#device.driver.allocate(size, fixed);
+      return this.#device.driver.allocate(size, together);
     }
   }
 
-  #freeFor({ fixed }: Buffer): Map<number, unknown[]> {
-    return fixed ? this.#free.fixed : this.#free.passing;
+  #freeFor({ together }: Buffer): Map<number, unknown[]> {
+    return together ? this.#free.together : this.#free.alone;
   }
 
   give(buffer: Buffer): void {
@@ -84,7 +84,7 @@ export class Pool {
 
   /** Returns pooled storages to the driver. */
   clear(): void {
-    for (const lists of [this.#free.fixed, this.#free.passing]) {
+    for (const lists of [this.#free.together, this.#free.alone]) {
       for (const list of lists.values()) for (const storage of list) this.#device.driver.release(storage);
       lists.clear();
     }

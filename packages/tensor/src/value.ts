@@ -27,12 +27,15 @@ export class Buffer {
   readonly trace: Trace | undefined;
   /** Storage for life: a cell, or an input that a plan owns. Never returned to the pool by counting. */
   readonly fixed: boolean;
+  /** Storage that may lie in one with others: see the driver's `allocate`. */
+  readonly together: boolean;
 
-  constructor(device: Device, bytes: number, trace: Trace | undefined, fixed = false) {
+  constructor(device: Device, bytes: number, trace: Trace | undefined, fixed = false, together = fixed) {
     this.device = device;
     this.bytes = bytes;
     this.trace = trace;
     this.fixed = fixed;
+    this.together = together;
   }
 
   /** What kernels keep beside a cell's contents. */

@@ -15,7 +15,7 @@ import { parameterWords } from "../wgsl/declarations.ts";
 import { type Caps, capsOf } from "./caps.ts";
 import type { DriverOptions, WebgpuFigures } from "./figures.ts";
 import type { WebgpuLaunch } from "./launch.ts";
-import { type Layout, layOut, type Range, rangeOf } from "./layout.ts";
+import { firstWords, type Layout, layOut, type Range, rangeOf } from "./layout.ts";
 import { Memory, type Storage } from "./memory.ts";
 import { driverName } from "./name.ts";
 import { type Compiled, Pipelines } from "./pipelines.ts";
@@ -29,6 +29,7 @@ type Bindings = Readonly<Record<string, Binding>>;
 
 /** A launch ready to be bound: its pipeline, where its buffers lie, how large its grid is. */
 interface Prepared {
+  readonly launch: WebgpuLaunch;
   readonly compiled: Compiled;
   readonly layout: Layout;
   readonly grid: readonly [number, number, number];
@@ -40,6 +41,8 @@ export class WebgpuDriver implements Driver {
   readonly interface = tensorInterface;
   readonly dtypes = served;
   readonly alignment = 256;
+  /** Weights of small models and their gradients: what launches on larger ones do takes longer than launching. */
+  readonly sideBySide = 1 << 18;
   readonly caps: Caps;
   readonly gpu: GPUDevice;
   readonly adapter: GPUAdapter;
@@ -90,9 +93,9 @@ export class WebgpuDriver implements Driver {
     return { vendor, architecture, device, description };
   }
 
-  allocate(bytes: number, fixed = false): Storage {
+  allocate(bytes: number, together = false): Storage {
     this.#expectAlive();
-    return this.#memory.allocate(bytes, fixed);
+    return this.#memory.allocate(bytes, together);
   }
 
   release(storage: unknown): void {
@@ -128,9 +131,9 @@ export class WebgpuDriver implements Driver {
   run({ name, launches, bindings }: BoundStep): void {
     this.#expectAlive();
     for (const launch of launches as readonly WebgpuLaunch[]) {
-      const { compiled, layout, grid } = this.#prepare(name, launch, this.#ranges(name, launch, bindings));
-      const uniform = this.recorder.place(parameterWords(launch.params, grid[0]));
-      this.recorder.add(this.#bind(launch, compiled, layout, grid, uniform));
+      const prepared = this.#prepare(name, launch, this.#ranges(name, launch, bindings));
+      const uniform = this.recorder.place(parameterWords(prepared.launch.params, prepared.grid[0]));
+      this.recorder.add(this.#bind(prepared, uniform));
     }
   }
 
@@ -140,17 +143,14 @@ export class WebgpuDriver implements Driver {
     const placed = steps.flatMap(({ name, launches, bindings }, step) =>
       (launches as readonly WebgpuLaunch[]).map((launch) => ({ kernel: name, step, launch, ranges: this.#ranges(name, launch, bindings) })),
     );
-    const prepared = mergeIndependent(placed, this.caps).map(({ kernel, launch, ranges }) => ({
-      launch,
-      ...this.#prepare(kernel, launch, ranges),
-    }));
+    const prepared = mergeIndependent(placed, this.caps).map(({ kernel, launch, ranges }) => this.#prepare(kernel, launch, ranges));
     const words = prepared.map(({ launch, grid }) => parameterWords(launch.params, grid[0]));
     const places = offsetsOf(words, this.alignment / 4);
     const size = Math.max(256, 4 * places.total);
     const uniform = this.gpu.createBuffer({ size, usage: 0x40 | 0x8, label: "parameters of a step" });
     for (const [i, block] of words.entries()) this.gpu.queue.writeBuffer(uniform, 4 * places.offsets[i]!, block);
-    const dispatches = prepared.map(({ launch, compiled, layout, grid }, i) =>
-      this.#bind(launch, compiled, layout, grid, { buffer: uniform, offset: 4 * places.offsets[i]!, size: 4 * words[i]!.length }),
+    const dispatches = prepared.map((one, i) =>
+      this.#bind(one, { buffer: uniform, offset: 4 * places.offsets[i]!, size: 4 * words[i]!.length }),
     );
     return {
       run: () => {
@@ -194,24 +194,19 @@ export class WebgpuDriver implements Driver {
     });
   }
 
-  #prepare(kernel: string, launch: WebgpuLaunch, ranges: readonly Range[]): Prepared {
-    const layout = layOut(launch.buffers, ranges, this.caps.maxStorageBufferBindingSize);
+  #prepare(kernel: string, given: WebgpuLaunch, ranges: readonly Range[]): Prepared {
+    const layout = layOut(given.buffers, ranges, this.caps);
+    const launch = { ...given, params: { ...given.params, ...firstWords(given.buffers, layout) } };
     const count = layout.slots.reduce((n, slot) => n + slot.ranges.length, 0);
     if (count > this.caps.maxStorageBuffersPerShaderStage)
       throw new OutOfMemoryError(
         `device webgpu: kernel ${kernel} needs ${count} storage bindings (${launch.buffers.map(({ name }, i) => `${name} ${ranges[i]!.size} bytes`).join(", ")}), the adapter has ` +
           `${this.caps.maxStorageBuffersPerShaderStage} of at most ${this.caps.maxStorageBufferBindingSize} bytes. Use smaller tensors.`,
       );
-    return { compiled: this.#pipelines.get(kernel, launch, layout), layout, grid: gridOf(launch) };
+    return { launch, compiled: this.#pipelines.get(kernel, launch, layout), layout, grid: gridOf(launch) };
   }
 
-  #bind(
-    { label }: WebgpuLaunch,
-    { pipeline, group }: Compiled,
-    { slots }: Layout,
-    grid: Dispatch["grid"],
-    uniform: GPUBufferBinding,
-  ): Dispatch {
+  #bind({ launch: { label }, compiled: { pipeline, group }, layout: { slots }, grid }: Prepared, uniform: GPUBufferBinding): Dispatch {
     const ranges = slots.flatMap((slot) => slot.ranges);
     const entries = [...ranges, uniform].map((resource, binding) => ({ binding, resource }));
     return { label, pipeline, grid, group: this.gpu.createBindGroup({ layout: group, entries }) };

@@ -57,7 +57,7 @@ class Slab {
 }
 
 /**
- * The buffers of a device. Cells of moderate size share slabs, so that one binding reaches many of them; everything else has a buffer of its own. Reuse of what was
+ * The buffers of a device. Cells of moderate size and small temporaries of steps share slabs, so that one binding reaches many of them; everything else has a buffer of its own. Reuse of what was
  * given back is the pool's business (@x/tensor), above.
  */
 export class Memory {
@@ -78,9 +78,9 @@ export class Memory {
     this.#usage = 0x80 | 0x4 | 0x8;
   }
 
-  allocate(bytes: number, fixed: boolean): Storage {
+  allocate(bytes: number, together: boolean): Storage {
     const size = roundUp(Math.max(bytes, alignment));
-    if (!fixed || size > largestPart) return { buffer: this.#create(size), offset: 0, bytes: size };
+    if (!together || size > largestPart) return { buffer: this.#create(size), offset: 0, bytes: size };
     for (const slab of this.#slabs.values()) {
       const storage = slab.take(size);
       if (storage) return storage;

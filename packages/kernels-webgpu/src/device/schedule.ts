@@ -1,65 +1,66 @@
 import { mergeLaunches } from "../wgsl/merge.ts";
+import { followers, type Placed } from "./dependencies.ts";
 import type { BufferUse, WebgpuLaunch } from "./launch.ts";
-import { layOut, type Range } from "./layout.ts";
+import { type BindingLimits, layOut } from "./layout.ts";
 
-/** A launch of a plan with its memory. */
-export interface Placed {
-  readonly kernel: string;
-  /** Which application of a kernel it belongs to. */
-  readonly step: number;
-  readonly launch: WebgpuLaunch;
-  readonly ranges: readonly Range[];
-}
-
-export interface Limits {
-  readonly maxStorageBuffersPerShaderStage: number;
-  readonly maxStorageBufferBindingSize: number;
-}
-
-/** At most so many become one, and so far ahead is looked for more. */
-const [most, window] = [8, 160];
+/** At most so many become one, and among so many it is looked for them. */
+const [most, window] = [16, 64];
 
 /**
- * The same launches in fewer: those of one source that do not depend on each other, nor on what stands between them, are merged. Updates of parameters, projections of one input and their gradients are
- * of this kind.
+ * The same launches in fewer: those of one source that do not depend on each other are merged. Updates of parameters, projections of one input and their gradients are of this kind. What has the longest way
+ * to go runs first, so that what nothing waits for collects until it is wanted, or until the end.
  */
-export function mergeIndependent(list: readonly Placed[], limits: Limits): Placed[] {
-  const taken = new Set<number>();
+export function mergeIndependent(list: readonly Placed[], limits: BindingLimits): Placed[] {
+  const after = followers(list);
+  const waiting = list.map(() => 0);
+  for (const next of after.flat()) waiting[next]!++;
+  const heights = heightsOf(after);
+  const ready = list.flatMap((_, i) => (waiting[i] === 0 ? [i] : []));
   const merged: Placed[] = [];
-  for (const [i, first] of list.entries()) {
-    if (taken.has(i)) continue;
-    const members = [first];
-    if (mergeable(first.launch)) gatherMembers(list, i, members, taken, limits);
-    merged.push(
-      members.length === 1
-        ? first
-        : { ...first, launch: mergeLaunches(members.map(({ launch }) => launch)), ranges: members.flatMap(({ ranges }) => ranges) },
-    );
+  while (ready.length > 0) {
+    ready.sort((a, b) => heights[b]! - heights[a]! || a - b);
+    const members = membersOf(ready, list, limits);
+    for (const i of members) ready.splice(ready.indexOf(i), 1);
+    for (const next of members.flatMap((i) => after[i]!)) if (--waiting[next]! === 0) ready.push(next);
+    merged.push(together(members.map((i) => list[i]!)));
   }
   return merged;
 }
 
+/** How many launches follow each, one after the other. */
+function heightsOf(after: readonly (readonly number[])[]): number[] {
+  const heights = after.map(() => 0);
+  for (let i = after.length - 1; i >= 0; i--) for (const next of after[i]!) heights[i] = Math.max(heights[i]!, heights[next]! + 1);
+  return heights;
+}
+
+/** The first that is ready, and others that can be one launch with it. */
+function membersOf(ready: readonly number[], list: readonly Placed[], limits: BindingLimits): number[] {
+  const [first] = ready as [number];
+  const members = [first];
+  if (!mergeable(list[first]!.launch)) return members;
+  const candidates = ready.slice(1).filter((i) => alike(list[first]!.launch, list[i]!.launch));
+  for (const i of candidates.slice(0, window)) {
+    if (members.length === most) break;
+    if (
+      bindable(
+        [...members, i].map((member) => list[member]!),
+        limits,
+      )
+    )
+      members.push(i);
+  }
+  return members;
+}
+
+function together(members: readonly Placed[]): Placed {
+  const [first] = members as [Placed];
+  if (members.length === 1) return first;
+  return { ...first, launch: mergeLaunches(members.map(({ launch }) => launch)), ranges: members.flatMap(({ ranges }) => ranges) };
+}
+
 /** A line of workgroups whose main knows its own. */
 const mergeable = ({ groups, code }: WebgpuLaunch): boolean => typeof groups === "number" && code.includes("group_of(");
-
-/** Later launches that may run together with the one at `start`. */
-function gatherMembers(list: readonly Placed[], start: number, members: Placed[], taken: Set<number>, limits: Limits): void {
-  const [first] = members as [Placed];
-  const passed: Placed[] = [];
-  for (let j = start + 1; j < Math.min(list.length, start + window) && members.length < most; j++) {
-    const next = list[j]!;
-    if (taken.has(j)) continue;
-    const fits =
-      alike(first.launch, next.launch) &&
-      !members.some((member) => conflict(member, next)) &&
-      !passed.some((between) => conflict(between, next)) &&
-      bindable([...members, next], limits);
-    if (fits) {
-      members.push(next);
-      taken.add(j);
-    } else passed.push(next);
-  }
-}
 
 const alike = (a: WebgpuLaunch, b: WebgpuLaunch): boolean =>
   a.code === b.code &&
@@ -71,25 +72,12 @@ const alike = (a: WebgpuLaunch, b: WebgpuLaunch): boolean =>
     return use.name === name && use.access === access && use.elements.dtype === elements.dtype && use.elements.width === elements.width;
   });
 
-function bindable(members: readonly Placed[], limits: Limits): boolean {
+function bindable(members: readonly Placed[], limits: BindingLimits): boolean {
   const uses = members.flatMap(({ launch }, job) => launch.buffers.map((use): BufferUse => ({ ...use, name: `${use.name}_j${job}` })));
   const { slots } = layOut(
     uses,
     members.flatMap(({ ranges }) => ranges),
-    limits.maxStorageBufferBindingSize,
+    limits,
   );
   return slots.reduce((n, { ranges }) => n + ranges.length, 0) <= limits.maxStorageBuffersPerShaderStage;
-}
-
-/** Whether one writes what the other reads or writes. Parts of one buffer that launches of one application write are disjoint. */
-function conflict(a: Placed, b: Placed): boolean {
-  return a.ranges.some((x, i) => {
-    const wrote = a.launch.buffers[i]!.access;
-    return b.ranges.some((y, j) => {
-      const writes = b.launch.buffers[j]!.access;
-      if (wrote === "read" && writes === "read") return false;
-      if (wrote === "part" && writes === "part" && a.step === b.step) return false;
-      return x.buffer === y.buffer && x.offset < y.offset + y.size && y.offset < x.offset + x.size;
-    });
-  });
 }

@@ -39,40 +39,46 @@ function slotSource({ word, writable, ranges }: Slot, index: number, slots: read
   return [...variables, get, ...(writable ? [set] : [])].join("\n");
 }
 
-function accessors({ name, elements, access }: BufferUse, slot: Slot, { slot: index, first }: Layout["places"][number]): string {
+function accessors({ name, elements, access }: BufferUse, slot: Slot, { slot: slotIndex, first }: Layout["places"][number]): string {
   const word = wordTypeOf(elements);
   const type = typeName(word);
   const register = registerType(elements);
   const codec = codecOf(elements);
-  const direct = slot.word.base === word.base && slot.word.lanes === word.lanes && first === 0;
+  const direct = slot.word.base === word.base && slot.word.lanes === word.lanes;
+  const start = first > 0 ? ` + p.${name}_first` : "";
+  const index = word.lanes === 1 || !start ? `i${start}` : `i + p.${name}_first / ${word.lanes}u`;
   const lines: string[] = [];
   if (access === "read" || access === "modify") {
-    lines.push(`fn ${name}_raw(i: u32) -> ${type} { return ${direct ? `slot${index}_get(i)` : gathered(word, index, first)}; }`);
+    lines.push(
+      `fn ${name}_raw(i: u32) -> ${type} { return ${direct ? `slot${slotIndex}_get(${index})` : gathered(word, slotIndex, start)}; }`,
+    );
     lines.push(`fn ${name}_at(i: u32) -> ${register} { ${codec.read(name)} }`);
   }
   if (access !== "read" && codec.write) {
-    lines.push(`fn ${name}_set(i: u32, v: ${type}) { ${direct ? `slot${index}_set(i, v);` : scattered(word, index, first)} }`);
+    lines.push(
+      `fn ${name}_set(i: u32, v: ${type}) { ${direct ? `slot${slotIndex}_set(${index}, v);` : scattered(word, slotIndex, start)} }`,
+    );
     lines.push(`fn ${name}_put(i: u32, v: ${register}) { ${codec.write(name)} }`);
   }
   return lines.join("\n");
 }
 
-const at = ({ lanes }: WordType, first: number, lane: number) =>
-  `i${lanes === 1 ? "" : ` * ${lanes}u`}${first + lane > 0 ? ` + ${first + lane}u` : ""}`;
+const at = ({ lanes }: WordType, start: string, lane: number) =>
+  `i${lanes === 1 ? "" : ` * ${lanes}u`}${start}${lane > 0 ? ` + ${lane}u` : ""}`;
 const lane = (i: number) => "xyzw"[i]!;
 
 /** A vector out of a slot of single words. */
-function gathered(word: WordType, slot: number, first: number): string {
-  const words = Array.from({ length: word.lanes }, (_, i) => `slot${slot}_get(${at(word, first, i)})`);
+function gathered(word: WordType, slot: number, start: string): string {
+  const words = Array.from({ length: word.lanes }, (_, i) => `slot${slot}_get(${at(word, start, i)})`);
   const whole = word.lanes === 1 ? words[0]! : `vec${word.lanes}<u32>(${words.join(", ")})`;
   return `bitcast<${typeName(word)}>(${whole})`;
 }
 
-function scattered(word: WordType, slot: number, first: number): string {
+function scattered(word: WordType, slot: number, start: string): string {
   const bits = word.lanes === 1 ? "bitcast<u32>(v)" : `bitcast<vec${word.lanes}<u32>>(v)`;
   return Array.from({ length: word.lanes }, (_, i) => {
     const value = word.lanes === 1 ? bits : `${bits}.${lane(i)}`;
-    return `slot${slot}_set(${at(word, first, i)}, ${value});`;
+    return `slot${slot}_set(${at(word, start, i)}, ${value});`;
   }).join(" ");
 }
 
