@@ -13,7 +13,12 @@ export class Dropout extends Module {
     this.p = p;
   }
 
+  /** Whether anything is zeroed now. */
+  get isActive(): boolean {
+    return this.p > 0 && isTraining();
+  }
+
   forward(x: Tensor): Tensor {
-    return isTraining() ? dropout(x, this.p) : x;
+    return this.isActive ? dropout(x, this.p) : x;
   }
 }

@@ -23,6 +23,13 @@ function check(who: string, counts: Readonly<Record<string, number>>, activation
   expectChoice(who, "activation", activation, Object.keys(activations));
 }
 
+/** The last product, what is dropped of it, and the residual [..., dim] it is added to: one launch where nothing is dropped. */
+function ending(x: Tensor, output: Linear, dropout: Dropout, residual: Tensor | undefined): Tensor {
+  if (!dropout.isActive) return output.forward(x, { residual });
+  const y = dropout.forward(output.forward(x));
+  return residual ? residual.add(y) : y;
+}
+
 /** The Transformer's feed-forward: output(activation(input(x))). [..., dim] -> [..., dim] */
 export class MLP extends Module {
   readonly input: Linear;
@@ -48,8 +55,9 @@ export class MLP extends Module {
     this.dropout = new Dropout({ p: dropout });
   }
 
-  forward(x: Tensor): Tensor {
-    return this.dropout.forward(this.output.forward(this.input.forward(x, { activation: this.activation })));
+  /** With a residual [..., dim], the sum of it and the result. */
+  forward(x: Tensor, { residual }: { residual?: Tensor } = {}): Tensor {
+    return ending(this.input.forward(x, { activation: this.activation }), this.output, this.dropout, residual);
   }
 }
 
@@ -85,8 +93,9 @@ export class GatedMLP extends Module {
     this.dropout = new Dropout({ p: dropout });
   }
 
-  forward(x: Tensor): Tensor {
-    return this.dropout.forward(this.down.forward(gated(this.activation, this.gate.forward(x), this.up.forward(x))));
+  /** With a residual [..., dim], the sum of it and the result. */
+  forward(x: Tensor, { residual }: { residual?: Tensor } = {}): Tensor {
+    return ending(gated(this.activation, this.gate.forward(x), this.up.forward(x)), this.down, this.dropout, residual);
   }
 }
 

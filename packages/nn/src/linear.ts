@@ -27,7 +27,7 @@ export class Linear extends Module {
   }
 
   /** With an activation on the result, or a residual [..., outputDim] added after it, in the same launch. */
-  forward(x: Tensor, { activation = "none", residual }: { activation?: Activation; residual?: Tensor } = {}): Tensor {
+  forward(x: Tensor, { activation = "none", residual }: { activation?: Activation; residual?: Tensor | undefined } = {}): Tensor {
     return linear({ x, weight: this.weight, bias: this.bias, residual }, { activation });
   }
 }

@@ -49,33 +49,35 @@ export const layerNorm = defineOp({
   grad: ({ saved: { x, weight, bias, mean, inverse }, upstream }) => {
     const sums = throughStatistics(x, mean, inverse, upstream.mean, upstream.inverse);
     if (!upstream.y) return { x: sums };
-    const { dx, dweight, dbias } = layerNormBackward({ x, weight, mean, inverse, dy: upstream.y });
-    return { x: plus(dx, sums), weight: weight && dweight, bias: bias && dbias };
+    const { dx, dweight, dbias } = layerNormBackward({ x, weight, mean, inverse, dy: upstream.y, dsum: sums });
+    return { x: dx, weight: weight && dweight, bias: bias && dbias };
   },
 });
 
-/** The gradient of layer norm from its statistics; dweight and dbias are [dim], summed over all rows in an order fixed by the shape. */
+/** The gradient of layer norm from its statistics, dsum added to dx: what reaches x by other ways, as through a residual stream. dweight and dbias are [dim], summed over all rows in an order fixed by the shape. */
 export const layerNormBackward = defineOp({
   name: "layerNormBackward",
-  inputs: { x: one(), weight: maybe(), mean: one(), inverse: one(), dy: one() },
+  inputs: { x: one(), weight: maybe(), mean: one(), inverse: one(), dy: one(), dsum: maybe() },
   outputs: { dx: out(), dweight: out(), dbias: out() },
-  infer: ({ x, weight, mean, inverse, dy }) => {
+  infer: ({ x, weight, mean, inverse, dy, dsum }) => {
     check("layerNormBackward", { x, weight, bias: undefined });
     expectStatistics("layerNormBackward", "mean", mean, x);
     expectStatistics("layerNormBackward", "inverse", inverse, x);
     expectSame("layerNormBackward", "dy", dy, x);
+    if (dsum) expectSame("layerNormBackward", "dsum", dsum, x);
     const row = { shape: x.shape.slice(-1), dtype: x.dtype };
     return { dx: x, dweight: row, dbias: row };
   },
-  reference: ({ x, weight, mean, inverse, dy }) => {
+  reference: ({ x, weight, mean, inverse, dy, dsum }) => {
     const xhat = normalized(x, { mean, inverse });
     const g = dy.cast(xhat.dtype);
     const ghat = weight ? g.mul(weight.cast(xhat.dtype)) : g;
     const dx = ghat
       .sub(ghat.mean(-1, { keepDims: true }))
       .sub(xhat.mul(ghat.mul(xhat).mean(-1, { keepDims: true })))
-      .mul(inverse.unsqueeze(-1));
-    return { dx: dx.cast(x.dtype), dweight: overRows(g.mul(xhat)).cast(x.dtype), dbias: overRows(g).cast(x.dtype) };
+      .mul(inverse.unsqueeze(-1))
+      .cast(x.dtype);
+    return { dx: dsum ? dx.add(dsum) : dx, dweight: overRows(g.mul(xhat)).cast(x.dtype), dbias: overRows(g).cast(x.dtype) };
   },
   mayReuse: { dx: "dy" },
 });
@@ -128,8 +130,7 @@ export const addLayerNorm = defineOp({
   grad: ({ saved: { sum, weight, bias, mean, inverse }, upstream }) => {
     const sums = plus(upstream.sum, throughStatistics(sum, mean, inverse, upstream.mean, upstream.inverse));
     if (!upstream.y) return { x: sums, residual: sums };
-    const { dx, dweight, dbias } = layerNormBackward({ x: sum, weight, mean, inverse, dy: upstream.y });
-    const d = plus(dx, sums);
-    return { x: d, residual: d, weight: weight && dweight, bias: bias && dbias };
+    const { dx, dweight, dbias } = layerNormBackward({ x: sum, weight, mean, inverse, dy: upstream.y, dsum: sums });
+    return { x: dx, residual: dx, weight: weight && dweight, bias: bias && dbias };
   },
 });

@@ -34,28 +34,32 @@ export const rmsNorm = defineOp({
   grad: ({ saved: { x, weight, inverse }, upstream }) => {
     const through = throughInverse(x, inverse, upstream.inverse);
     if (!upstream.y) return { x: through };
-    const { dx, dweight } = rmsNormBackward({ x, weight, inverse, dy: upstream.y });
-    return { x: through ? dx.add(through) : dx, weight: weight && dweight };
+    const { dx, dweight } = rmsNormBackward({ x, weight, inverse, dy: upstream.y, dsum: through });
+    return { x: dx, weight: weight && dweight };
   },
 });
 
-/** The gradient of RMS norm from its statistics; dweight is [dim], summed over all rows in an order fixed by the shape. */
+/** The gradient of RMS norm from its statistics, dsum added to dx: what reaches x by other ways, as through a residual stream. dweight is [dim], summed over all rows in an order fixed by the shape. */
 export const rmsNormBackward = defineOp({
   name: "rmsNormBackward",
-  inputs: { x: one(), weight: maybe(), inverse: one(), dy: one() },
+  inputs: { x: one(), weight: maybe(), inverse: one(), dy: one(), dsum: maybe() },
   outputs: { dx: out(), dweight: out() },
-  infer: ({ x, weight, inverse, dy }) => {
+  infer: ({ x, weight, inverse, dy, dsum }) => {
     check("rmsNormBackward", x, weight);
     expectStatistics("rmsNormBackward", "inverse", inverse, x);
     expectSame("rmsNormBackward", "dy", dy, x);
+    if (dsum) expectSame("rmsNormBackward", "dsum", dsum, x);
     return { dx: x, dweight: { shape: x.shape.slice(-1), dtype: x.dtype } };
   },
-  reference: ({ x, weight, inverse, dy }) => {
+  reference: ({ x, weight, inverse, dy, dsum }) => {
     const xhat = x.cast(inverse.dtype).mul(inverse.unsqueeze(-1));
     const g = dy.cast(xhat.dtype);
     const ghat = weight ? g.mul(weight.cast(xhat.dtype)) : g;
-    const dx = ghat.sub(xhat.mul(ghat.mul(xhat).mean(-1, { keepDims: true }))).mul(inverse.unsqueeze(-1));
-    return { dx: dx.cast(x.dtype), dweight: overRows(g.mul(xhat)).cast(x.dtype) };
+    const dx = ghat
+      .sub(xhat.mul(ghat.mul(xhat).mean(-1, { keepDims: true })))
+      .mul(inverse.unsqueeze(-1))
+      .cast(x.dtype);
+    return { dx: dsum ? dx.add(dsum) : dx, dweight: overRows(g.mul(xhat)).cast(x.dtype) };
   },
   mayReuse: { dx: "dy" },
 });
@@ -86,8 +90,7 @@ export const addRmsNorm = defineOp({
     const through = throughInverse(sum, inverse, upstream.inverse);
     const side = upstream.sum && through ? upstream.sum.add(through) : (upstream.sum ?? through);
     if (!upstream.y) return { x: side, residual: side };
-    const { dx, dweight } = rmsNormBackward({ x: sum, weight, inverse, dy: upstream.y });
-    const d = side ? dx.add(side) : dx;
-    return { x: d, residual: d, weight: weight && dweight };
+    const { dx, dweight } = rmsNormBackward({ x: sum, weight, inverse, dy: upstream.y, dsum: side });
+    return { x: dx, residual: dx, weight: weight && dweight };
   },
 });

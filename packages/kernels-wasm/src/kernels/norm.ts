@@ -60,6 +60,7 @@ interface Backward {
   readonly inverse: Place;
   readonly mean?: Place | undefined;
   readonly weight?: Place | undefined;
+  readonly dsum?: Place | undefined;
   /** dweight, then dbias. */
   readonly sums: readonly Place[];
 }
@@ -89,6 +90,7 @@ export const layerNormBackwardKernel = wasmKernel(layerNormBackward, {
       dy: p.input("dy"),
       dx: p.output("dx"),
       weight: p.maybe("weight"),
+      dsum: p.maybe("dsum"),
       ...statistics,
       sums,
     });
@@ -98,6 +100,6 @@ export const layerNormBackwardKernel = wasmKernel(layerNormBackward, {
 export const rmsNormBackwardKernel = wasmKernel(rmsNormBackward, {
   plan(p, { specs: { x } }) {
     const places = { x: p.input("x"), dy: p.input("dy"), dx: p.output("dx"), weight: p.maybe("weight"), inverse: p.input("inverse") };
-    normalizeBackward(p, x.shape, { ...places, sums: [p.output("dweight")] });
+    normalizeBackward(p, x.shape, { ...places, dsum: p.maybe("dsum"), sums: [p.output("dweight")] });
   },
 });

@@ -102,17 +102,18 @@ const addRmsNormKernel = webgpuKernel(addRmsNorm, {
 interface Backward {
   readonly centered: boolean;
   readonly weighted: boolean;
+  readonly summed: boolean;
 }
 
 /** A chunk of rows: dx, and the chunk's sums of dweight and dbias, each invocation adding to columns of its own. */
-const backwardProgram = ({ centered, weighted }: Backward): RowProgram => {
+const backwardProgram = ({ centered, weighted, summed }: Backward): RowProgram => {
   const parts = centered ? 2 : 1;
   const gradients = centered ? ["dy * normal", "dy"] : ["dy * normal"];
   const read = `let normal = (x_row(r, k)${centered ? " - mean" : ""}) * inverse;
       let dy = dy_row(r, k);
       let g = dy${weighted ? " * weight_row(0u, k)" : ""};`;
   return {
-    loads: ["x", "dy", ...(weighted ? ["weight"] : []), "partial"],
+    loads: ["x", "dy", ...(weighted ? ["weight"] : []), ...(summed ? ["dsum"] : []), "partial"],
     stores: ["dx", "partial"],
     body: `
   let first = row * p.chunk;
@@ -129,7 +130,7 @@ const backwardProgram = ({ centered, weighted }: Backward): RowProgram => {
     let sums = row_sums(vec2<f32>(${centered ? "fold(plain)" : "0.0"}, fold(along)), lane) / f32(p.n);
     for (var k = lane; k < p.vectors; k += LANES) {
       ${read}
-      dx_set_row(r, k, (g${centered ? " - sums.x" : ""} - normal * sums.y) * inverse);
+      dx_set_row(r, k, (g${centered ? " - sums.x" : ""} - normal * sums.y) * inverse${summed ? " + dsum_row(r, k)" : ""});
       ${gradients
         .map(
           (gradient, part) =>
@@ -161,13 +162,13 @@ function normalizeBackward(p: Planner, shape: readonly number[], centered: boole
   const outputs = centered ? ["dweight", "dbias"] : ["dweight"];
   const chunk = Math.max(8, Math.ceil(rows / (p.caps.software ? 128 : 512)));
   const chunks = Math.ceil(rows / chunk);
-  const weight = maybe(p, "weight");
+  const [weight, dsum] = [maybe(p, "weight"), maybe(p, "dsum")];
   const partial = p.scratch(chunks * outputs.length * n);
   const form = rowForm(p.caps.software, n);
   const statistics = { inverse: p.input("inverse"), ...(centered && { mean: p.input("mean") }) };
-  const reads = { x: p.input("x"), dy: p.input("dy"), weight };
+  const reads = { x: p.input("x"), dy: p.input("dy"), weight, dsum };
   const places = { reads, writes: { dx: p.output("dx") }, modifies: { partial }, single: { reads: statistics } };
-  const program = backwardProgram({ centered, weighted: weight !== undefined });
+  const program = backwardProgram({ centered, weighted: weight !== undefined, summed: dsum !== undefined });
   runRows(p, form, program, places, chunks, n, { total: u32(rows), chunk: u32(chunk) });
   const sums = { reads: { partial }, writes: Object.fromEntries(outputs.map((name) => [name, p.output(name)])) };
   const adding = { ...form, lanes: p.caps.software ? 1 : 64 } as const;

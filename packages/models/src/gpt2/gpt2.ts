@@ -69,7 +69,7 @@ class Block extends Module {
   forward(x: Tensor, { keyMask, cache }: { keyMask: Tensor | undefined; cache: LayerCache | undefined }): Tensor {
     const branch = this.dropout.forward(this.attention.forward(this.norm1.forward(x), { keyMask, cache }));
     const { y, sum } = this.norm2.addNorm(branch, x);
-    return sum.add(this.mlp.forward(y));
+    return this.mlp.forward(y, { residual: sum });
   }
 }
 

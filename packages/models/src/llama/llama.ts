@@ -91,7 +91,7 @@ class Layer extends Module {
 
   forward(x: Tensor, options: LayerOptions): Tensor {
     const { y, sum } = this.norm2.addNorm(this.attention.forward(this.norm1.forward(x), options), x);
-    return sum.add(this.mlp.forward(y));
+    return this.mlp.forward(y, { residual: sum });
   }
 }
 

@@ -65,6 +65,15 @@ export const layerNormSamples: readonly Sample[] = [
     op: layerNormBackward,
     inputs: { x: normal([3, 5]), mean: normal([3], 0.1), inverse: uniform([3], 0.8, 1.2), dy: normal([3, 5]) },
   },
+  {
+    name: "with what flows around",
+    op: layerNormBackward,
+    inputs: {
+      ...{ x: normal([9, 37]), weight: normal([37], 0.5, 1), dy: normal([9, 37]), dsum: normal([9, 37]) },
+      ...{ mean: normal([9], 0.1), inverse: uniform([9], 0.8, 1.2) },
+    },
+    tolerance,
+  },
   ...shapes.map(
     (shape): Sample => ({
       name: `of ${shape.join("x")}`,

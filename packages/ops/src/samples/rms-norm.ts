@@ -48,6 +48,15 @@ export const rmsNormSamples: readonly Sample[] = [
     }),
   ),
   { name: "without a weight", op: rmsNormBackward, inputs: { x: normal([3, 5]), inverse: uniform([3], 0.8, 1.2), dy: normal([3, 5]) } },
+  {
+    name: "with what flows around",
+    op: rmsNormBackward,
+    inputs: {
+      ...{ x: normal([9, 37]), weight: weightOf([37]), inverse: uniform([9], 0.8, 1.2) },
+      ...{ dy: normal([9, 37]), dsum: normal([9, 37]) },
+    },
+    tolerance,
+  },
   ...rowShapes.map(
     (shape): Sample => ({
       name: `of ${shape.join("x")}`,
