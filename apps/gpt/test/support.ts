@@ -3,7 +3,7 @@ import { GPT2 } from "@x/models/gpt2";
 import { namedCells } from "@x/nn";
 import { adamW } from "@x/optim";
 import { type Cell, type Device, Generator, reference, type Tensor, withDevice, withGenerator } from "@x/tensor";
-import { languageLoss, type TokenBatch, trainStep } from "@x/train";
+import { languageLoss, type TokenBatch, type TrainStepOptions, trainStep } from "@x/train";
 
 export const devices: readonly (readonly [name: string, open: () => Promise<Device>])[] = [
   ["reference", async () => reference()],
@@ -15,8 +15,14 @@ interface Weighted extends TokenBatch {
   readonly weight: Tensor;
 }
 
+interface GptOptions extends Pick<TrainStepOptions<never>, "precision" | "lossScaling" | "eager" | "clipNorm"> {
+  readonly dropout?: number;
+  readonly seed?: number;
+  readonly small?: boolean;
+}
+
 /** A GPT of a few thousand parameters with its step; `small` is for the device that is slow on purpose. */
-export function tinyGpt(device: Device, { dropout = 0.2, eager = false, seed = 1, clipNorm = 1, small = false } = {}) {
+export function tinyGpt(device: Device, { dropout = 0.2, eager = false, seed = 1, clipNorm = 1, small = false, ...mixed }: GptOptions = {}) {
   return withDevice(device, () => {
     const config = { vocabSize: 17, maxLength: 8, dim: small ? 8 : 16, numLayers: small ? 1 : 2, numHeads: 2, dropout };
     const model = withGenerator(new Generator({ seed, device }), () => new GPT2(config));
@@ -26,7 +32,7 @@ export function tinyGpt(device: Device, { dropout = 0.2, eager = false, seed = 1
       const { sum, count } = languageLoss(model)(batch);
       return { sum: sum.mul(weight), count };
     };
-    return { model, optimizer, generator, step: trainStep({ optimizer, loss, clipNorm, generator, device, eager }) };
+    return { model, optimizer, generator, step: trainStep({ optimizer, loss, clipNorm, generator, device, eager, ...mixed }) };
   });
 }
 

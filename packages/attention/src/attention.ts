@@ -1,6 +1,6 @@
 import { expectCounts, type Init, isTraining, Linear, Module } from "@x/nn";
 import { and, attention, blockMap, causal as causalPattern, type Pattern } from "@x/ops";
-import { currentGenerator, ShapeError, show, type Tensor, TensorError } from "@x/tensor";
+import { currentGenerator, ShapeError, show, statisticsOf, type Tensor, TensorError } from "@x/tensor";
 import type { LayerCache } from "./kv-cache.ts";
 
 /** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what is cached. */
@@ -149,7 +149,7 @@ abstract class Heads extends Module {
     const { scale, softcap, dropout, pattern } = this;
     const [queries, keys] = [q.shape[2]!, k.shape[2]!];
     const map = pattern && blockMap(pattern, { queries, keys, device: q.device });
-    const bias = this.distanceBias?.forward(Math.max(queries, keys, 1) - 1);
+    const bias = this.distanceBias?.forward(Math.max(queries, keys, 1) - 1).cast(statisticsOf(q.dtype));
     const inputs = { q, k, v, keyMask, map, bias };
     const attrs = { scale, softcap, causal: causal && !map };
     if (dropout === 0 || !isTraining()) return attention(inputs, attrs);

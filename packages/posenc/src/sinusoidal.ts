@@ -1,6 +1,6 @@
 import { expectChoice, expectCounts, expectPositive, Module } from "@x/nn";
 import { embedding } from "@x/ops";
-import { Cell, ShapeError, type Tensor } from "@x/tensor";
+import { Cell, currentPrecision, ShapeError, type Tensor } from "@x/tensor";
 import { checkLength } from "./length.ts";
 
 export interface SinusoidalOptions {
@@ -46,6 +46,6 @@ export class SinusoidalPositions extends Module {
   /** positions i32 [...], each below maxLength; more of them in a row than that are refused. */
   forward(positions: Tensor): Tensor {
     checkLength("SinusoidalPositions", positions.shape.at(-1) ?? 1, this.maxLength);
-    return embedding({ table: this.table, indices: positions });
+    return embedding({ table: this.table, indices: positions }).cast(currentPrecision());
   }
 }

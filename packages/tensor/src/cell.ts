@@ -143,6 +143,17 @@ export class Cell {
 /** A cell that training changes. */
 export class Parameter extends Cell {
   readonly trainable = true;
+
+  /** Under `withPrecision`, what it is read as there. */
+  override get inner(): Value {
+    const stored = super.inner;
+    return context.precision && this.dtype === "f32" ? context.precision.read(this, stored) : stored;
+  }
+
+  /** What it holds, whatever precision it is read in. */
+  override data(): Promise<HostArray> {
+    return new Tensor(super.inner).data();
+  }
 }
 
 /** A cell that is carried along: running statistics, caches, moments, counters, keys. */

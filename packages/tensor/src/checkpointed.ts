@@ -37,6 +37,7 @@ export function checkpointed<R>(fn: () => R): R {
   if (outer.length === 0) return scope(fn);
   const generator = currentGenerator("checkpointed");
   const ordinal = generator.ordinal;
+  const { precision } = context;
   const probe = new Probe(outer);
   const result = scope(() => within({ tapes: [probeSees(probe, outer)], written: context.written ?? new Set() }, fn));
   const outputs = [...tensorsIn(result)].map((tensor) => tensor.inner).filter((value) => probe.tracked.has(value));
@@ -48,7 +49,7 @@ export function checkpointed<R>(fn: () => R): R {
     saved: inputs,
     backward: (upstream) =>
       scope(() => {
-        const again = () => generator.replay(ordinal, () => within({ recomputing: true }, fn));
+        const again = () => generator.replay(ordinal, () => within({ recomputing: true, precision }, fn));
         const { value, pull, end } = pullback(again, inputs);
         try {
           const made = [...tensorsIn(value)].map((tensor: Tensor) => tensor.inner);

@@ -2,6 +2,7 @@ import type { Tape } from "./autograd.ts";
 import type { Cell } from "./cell.ts";
 import type { Device } from "./device.ts";
 import type { Generator } from "./generator.ts";
+import type { Policy } from "./precision.ts";
 import type { Scope } from "./scope.ts";
 import type { Trace } from "./trace.ts";
 
@@ -14,11 +15,22 @@ export const context: {
   /** The step being recorded; undefined when operations run as they are called. */
   trace: Trace | undefined;
   generator: Generator | undefined;
+  /** What f32 parameters are read as; undefined: as they are. */
+  precision: Policy | undefined;
   /** A checkpointed body runs again: its writes were done the first time. */
   recomputing: boolean;
   /** Cells that a checkpointed body has written so far: reading one again could not be repeated. */
   written: Set<Cell> | undefined;
-} = { device: undefined, scope: undefined, tapes: [], trace: undefined, generator: undefined, recomputing: false, written: undefined };
+} = {
+  device: undefined,
+  scope: undefined,
+  tapes: [],
+  trace: undefined,
+  generator: undefined,
+  precision: undefined,
+  recomputing: false,
+  written: undefined,
+};
 
 /** Runs `fn` with parts of the context replaced, and puts them back whatever happens. */
 export function within<R>(change: Partial<typeof context>, fn: () => R): R {

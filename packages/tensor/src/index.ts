@@ -83,6 +83,7 @@ export {
   scalar,
 } from "./op.ts";
 export type { MemoryFigures } from "./pool.ts";
+export { currentPrecision, type Precision, withPrecision } from "./precision.ts";
 export { concat, embed } from "./primitives/assemble.ts";
 export { convolution } from "./primitives/convolution.ts";
 export { copy } from "./primitives/copy.ts";

@@ -2,8 +2,10 @@ import { type Device, type Parameter, State, statisticsOf, type Tensor } from "@
 
 /** What one micro-batch, or several together, came to. */
 export interface Totals {
-  /** Gradients of `sum`, in the order of the parameters. */
+  /** In the order of the parameters, of `sum` where there is no weight. */
   readonly gradients: readonly Tensor[];
+  /** What gradients are multiplied by, in f32, before they are added to others: those of a mean by its number of targets. Shape []. */
+  readonly weight?: Tensor;
   readonly sum: Tensor;
   readonly count: Tensor;
 }
@@ -24,16 +26,16 @@ export class GradientSums {
   }
 
   /** Keeps the first micro-batch. */
-  begin({ gradients, sum, count }: Totals): void {
-    for (const [i, cell] of this.#gradients.entries()) cell.set(gradients[i]!.cast(cell.dtype));
+  begin({ gradients, weight, sum, count }: Totals): void {
+    for (const [i, cell] of this.#gradients.entries()) cell.set(weighted(gradients[i]!, weight, cell));
     this.#sum.set(sum.cast("f32"));
     this.#count.set(count);
   }
 
   /** What was kept, and this micro-batch. */
-  plus({ gradients, sum, count }: Totals): Totals {
+  plus({ gradients, weight, sum, count }: Totals): Totals {
     return {
-      gradients: this.#gradients.map((cell, i) => cell.value.add(gradients[i]!.cast(cell.dtype))),
+      gradients: this.#gradients.map((cell, i) => cell.value.add(weighted(gradients[i]!, weight, cell))),
       sum: this.#sum.value.add(sum.cast("f32")),
       count: this.#count.value.add(count),
     };
@@ -43,3 +45,6 @@ export class GradientSums {
     for (const cell of [...this.#gradients, this.#sum, this.#count]) cell.dispose();
   }
 }
+
+const weighted = (gradient: Tensor, weight: Tensor | undefined, { dtype }: State): Tensor =>
+  weight ? gradient.cast(dtype).mul(weight.cast(dtype)) : gradient.cast(dtype);

@@ -1,4 +1,5 @@
 export { type Evaluator, evaluator, languageLoss, type TokenBatch, type TokenWindows, tokenBatch } from "./language-loss.ts";
+export type { LossScaling } from "./loss-scaler.ts";
 export { type JsonlOptions, jsonLine, jsonlMetrics } from "./metrics/jsonl.ts";
 export { type MetricsRecord, type MetricsSink, metrics } from "./metrics/metrics.ts";
 export { type TensorBoardOptions, tensorBoardMetrics } from "./metrics/tensorboard.ts";

@@ -24,7 +24,7 @@ export interface CheckpointPlan extends Pick<SaveTrainingOptions, "keep" | "file
 
 export interface TrainerOptions<T, B, S> {
   readonly step: TrainStep<B>;
-  /** What is saved beside the step's own random stream: model, the optimizer's cells, further streams. */
+  /** What is saved beside the step's own random stream and cells: model, the optimizer's cells, further streams. */
   readonly run: Omit<RunState, "generators"> & Partial<Pick<RunState, "generators">>;
   readonly batches: ResumableBatches<T, S>;
   /** A batch as the step takes it. */
@@ -60,6 +60,8 @@ export interface StepRecord {
   readonly gradNorm: number;
   /** Loss or gradient was not finite, and nothing was updated. */
   readonly skipped: boolean;
+  /** With f16: what the loss was multiplied by. */
+  readonly lossScale?: number;
   readonly tokensPerSecond: number;
 }
 
@@ -191,7 +193,7 @@ export class Trainer<T, B, S> {
 
   get #run(): RunState {
     const { run, step } = this.#options;
-    return { ...run, generators: { step: step.generator, ...run.generators } };
+    return { ...run, cells: new Map([...run.cells, ...step.states()]), generators: { step: step.generator, ...run.generators } };
   }
 
   /** After every so many steps and after the last; not twice for one step, in a resumed run neither. */
@@ -209,14 +211,16 @@ export class Trainer<T, B, S> {
     for (let i = 0; i < accumulate; i++) micro.push(this.#options.arguments((await batches.next()).value));
     const readings = step(micro, { lr });
     // Reads begin together, before the next call takes the memory back.
-    const [loss, gradNorm, left] = await Promise.all([readings.loss.item(), readings.gradNorm.item(), readings.skipped.item()]);
+    const { loss: mean, gradNorm: norm, skipped, lossScale: scale } = readings;
+    const [loss, gradNorm, left, lossScale] = await Promise.all([mean.item(), norm.item(), skipped.item(), scale?.item()]);
     for (const reading of Object.values(readings)) reading.dispose();
     const tokens = accumulate * tokensPerBatch;
     this.#step++;
     this.#tokens += tokens;
     this.#skipped = left === 0 ? 0 : this.#skipped + 1;
     const tokensPerSecond = tokens / ((performance.now() - begin) / 1000);
-    const record: StepRecord = { step: this.#step, loss, lr, gradNorm, skipped: left !== 0, tokensPerSecond };
+    const scaled = lossScale === undefined ? {} : { lossScale };
+    const record: StepRecord = { step: this.#step, loss, lr, gradNorm, skipped: left !== 0, ...scaled, tokensPerSecond };
     await this.#report({ ...record }, () => {
       progress?.update(record);
       onStep?.(record);
