@@ -39,6 +39,14 @@ export function text(values: Values, name: string): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
+/** An option that is one of a few words, or undefined where it is not given. */
+export function choice<T extends string>(values: Values, name: string, words: readonly T[]): T | undefined {
+  const given = values[name];
+  const found = words.find((word) => word === given);
+  if (given === undefined || found !== undefined) return found;
+  throw new TensorError(`--${name}: expected one of ${words.join(", ")}, got "${given}".`);
+}
+
 export function needed(values: Values, name: string, what: string): string {
   const value = text(values, name);
   if (value === undefined || value === "") throw new TensorError(`--${name} is needed: ${what}.`);

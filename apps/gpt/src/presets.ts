@@ -1,3 +1,5 @@
+import type { Precision } from "@x/tensor";
+
 /** What a model is made of. */
 export interface Architecture {
   readonly numLayers: number;
@@ -23,6 +25,8 @@ export interface Training {
   readonly clipNorm: number;
   readonly dropout: number;
   readonly evaluateEvery: number;
+  /** What forward and backward pass compute in; weights stay f32. "f32" if absent. */
+  readonly precision?: Precision;
 }
 
 export type Preset = Architecture & Training;

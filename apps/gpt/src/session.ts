@@ -27,12 +27,12 @@ export interface SessionOptions extends Passed {
 /** The parts of a training run put together: model, optimizer, data, evaluation, checkpoints. */
 export function session(options: SessionOptions) {
   const { training, description, seed, data, device, directory, saveEvery = training.evaluateEvery } = options;
-  const { context, batch, accumulate, steps, clipNorm } = training;
+  const { context, batch, accumulate, steps, clipNorm, precision = "f32" } = training;
   const model = options.model ?? makeModel(description, { seed, device });
   const optimizer = adamW({ betas: training.betas, weightDecay: training.weightDecay }).init(model.namedParameters());
   // Dropout draws from a stream of its own, so that it does not depend on how the model was drawn.
   const generator = new Generator({ seed: seed + 2 ** 32, device });
-  const step = trainStep({ optimizer, loss: languageLoss(model), clipNorm, generator, device });
+  const step = trainStep({ optimizer, loss: languageLoss(model), clipNorm, precision, generator, device });
   const evaluate = evaluator(model, { device });
   const windows = () => evaluationWindows({ tokens: data.validation, batch: Math.max(batch, 16), context });
   const run: RunDescription = {

@@ -4,7 +4,7 @@ import { type Device, TensorError } from "@x/tensor";
 import { progress, standardError } from "@x/train";
 import { deviceOptions, openDevice } from "./devices.ts";
 import { describeNew, type ModelDescription, type RunDescription, withDropout } from "./models.ts";
-import { given, needed, number, parse, printJson, text, type Values } from "./options.ts";
+import { choice, given, needed, number, parse, printJson, text, type Values } from "./options.ts";
 import { type Preset, presets, type Training } from "./presets.ts";
 import { report, trainIn } from "./run.ts";
 import { describeRun, openModel, type SavedModel } from "./saved-model.ts";
@@ -26,6 +26,7 @@ const options = {
   context: { type: "string" },
   dropout: { type: "string" },
   accumulate: { type: "string" },
+  precision: { type: "string" },
   "evaluate-every": { type: "string" },
   "save-every": { type: "string" },
 } as const;
@@ -125,6 +126,7 @@ function withOptions<T extends Training>(training: T, values: Values): T {
       dropout: number(values, "dropout", { min: 0, max: 1 }),
       accumulate: number(values, "accumulate", whole),
       evaluateEvery: number(values, "evaluate-every", whole),
+      precision: choice(values, "precision", ["f32", "f16", "bf16"]),
     }),
   };
 }

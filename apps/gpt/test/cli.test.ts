@@ -103,6 +103,22 @@ describe("going on from a checkpoint", () => {
     expect(records(made.stdout)[0]!.loss).toBeLessThan(before - 0.2);
   });
 
+  test("in f16: its precision and its loss scale are the run's, its weights anyone's", async () => {
+    const out = at("half");
+    const common = ["--threads", "1", "--json"];
+    const made = await app.run(["train", "--data", data, "--out", out, "--steps", "3", "--precision", "f16", ...tiny, "--json"]);
+    expect(made).toMatchObject({ status: 0, stderr: "" });
+    for (const step of records(made.stdout).slice(0, 3)) expect(Object.keys(step)).toEqual(["step", "loss", "lr", "tokensPerSecond"]);
+    const on = await app.run(["train", "--resume", "--out", out, "--steps", "5", ...common]);
+    expect(records(on.stdout).map(({ step }) => step)).toEqual([4, 5, 5]);
+    const kept = records(await readFile(join(out, "metrics.jsonl"), "utf8")).filter((record) => "loss" in record);
+    expect(kept.map(({ lossScale }) => lossScale)).toEqual(Array.from({ length: 5 }, () => 65536));
+    const other = await app.run(["train", "--resume", "--out", out, "--steps", "6", "--precision", "f32", ...common]);
+    expect(other).toMatchObject({ status: 1, stderr: expect.stringMatching(/loss_scale belongs nowhere.*Resume with the options/) });
+    const evaluated = await app.run(["eval", "--from", out, "--data", data, ...common]);
+    expect(records(evaluated.stdout)).toEqual([{ step: 5, valLoss: expect.closeTo(records(on.stdout).at(-1)!.valLoss!, 6) }]);
+  });
+
   test.each(["gpt2-base", "gpt2-untied", "llama-base"])("published: %s is trained, saved as ours, resumed, and writes", async (name) => {
     const published = at(`published-${name}`);
     await mkdir(published);
@@ -131,6 +147,7 @@ describe("bad input: one sentence, status 1, nothing written", () => {
     ["an unknown option", () => withData("--stepz", "3"), /Unknown option '--stepz'\. The options are .*--steps/],
     ["no number", () => withData("--steps", "ten"), /--steps: expected a whole number of at least 1, got "ten"/],
     ["a dropout above 1", () => withData("--dropout", "2"), /--dropout: expected a number of at least 0 and at most 1/],
+    ["a precision that is none", () => withData("--precision", "f8"), /--precision: expected one of f32, f16, bf16, got "f8"/],
     ["no data", () => ["train", "--out", out()], /--data is needed: a text file/],
     ["a preset that is none", () => withData("--preset", "constructor"), /there is no preset "constructor"; there are tiny, baby/],
     ["a device that is none", () => withData("--device", "toString"), /there is no device "toString"; there are wasm, webgpu, reference/],

@@ -22,7 +22,10 @@ interface GptOptions extends Pick<TrainStepOptions<never>, "precision" | "lossSc
 }
 
 /** A GPT of a few thousand parameters with its step; `small` is for the device that is slow on purpose. */
-export function tinyGpt(device: Device, { dropout = 0.2, eager = false, seed = 1, clipNorm = 1, small = false, ...mixed }: GptOptions = {}) {
+export function tinyGpt(
+  device: Device,
+  { dropout = 0.2, eager = false, seed = 1, clipNorm = 1, small = false, ...mixed }: GptOptions = {},
+) {
   return withDevice(device, () => {
     const config = { vocabSize: 17, maxLength: 8, dim: small ? 8 : 16, numLayers: small ? 1 : 2, numHeads: 2, dropout };
     const model = withGenerator(new Generator({ seed, device }), () => new GPT2(config));
@@ -48,9 +51,9 @@ export function windows(first: number, { rows = 3, length = 8, weight = 1 } = {}
 export async function cellsOf({
   model,
   optimizer,
-  generator,
-}: Omit<ReturnType<typeof tinyGpt>, "step">): Promise<Record<string, number[]>> {
-  const cells = new Map<string, Cell>([...namedCells(model), ...optimizer.states(), ["key", generator.key]]);
+  step,
+}: Pick<ReturnType<typeof tinyGpt>, "model" | "optimizer" | "step">): Promise<Record<string, number[]>> {
+  const cells = new Map<string, Cell>([...namedCells(model), ...optimizer.states(), ...step.states(), ["key", step.generator.key]]);
   const values: Record<string, number[]> = {};
   for (const [name, cell] of cells) values[name] = [...(await cell.data())] as number[];
   return values;

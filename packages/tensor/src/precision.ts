@@ -1,7 +1,7 @@
 import type { Parameter } from "./cell.ts";
 import { context, within } from "./context.ts";
 import { TensorError } from "./errors.ts";
-import { scope } from "./scope.ts";
+import { refusePromise, scope } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
 import type { Value } from "./value.ts";
 
@@ -21,29 +21,39 @@ export const currentPrecision = (): Precision => context.precision?.dtype ?? "f3
 
 /**
  * Runs `fn` with f32 parameters read in another precision, so that a model of them computes in it. Each of `parameters` is cast once, at the start; any other one is cast where it
- * is read. The cells stay f32, and writing them takes f32. A gradient taken inside has this precision; one taken around it arrives in f32 through the cast. Synchronous, a scope.
+ * is read. The cells stay f32, and writing them takes f32. A gradient taken inside has this precision; one taken around it arrives in f32 through the cast. Synchronous.
  * Micikevicius et al. 2018, arXiv 1710.03740.
  */
 export function withPrecision<R>(precision: Precision, parameters: Iterable<Parameter>, fn: () => R): R {
   if (!precisions.includes(precision))
     throw new TensorError(`withPrecision: precision must be one of ${precisions.join(", ")}, got ${JSON.stringify(precision)}.`);
-  if (precision === "f32") return scope(() => within({ precision: undefined }, fn));
-  return scope(() => within({ precision: policyOf(precision, parameters) }, fn));
+  const policy = precision === "f32" ? undefined : policyOf(precision, parameters);
+  try {
+    const result = within({ precision: policy }, fn);
+    refusePromise(result, "withPrecision");
+    return result;
+  } finally {
+    policy?.end();
+  }
 }
 
-function policyOf(dtype: Policy["dtype"], parameters: Iterable<Parameter>): Policy {
+function policyOf(dtype: Policy["dtype"], parameters: Iterable<Parameter>): Policy & { end(): void } {
   const cast = (stored: Value) => new Tensor(stored).cast(dtype).inner;
   const once = new Map<Parameter, { readonly stored: Value; readonly narrow: Value }>();
   within({ precision: undefined }, () => {
     for (const parameter of parameters)
-      if (parameter.dtype === "f32") once.set(parameter, { stored: parameter.inner, narrow: cast(parameter.inner) });
+      if (parameter.dtype === "f32" && !once.has(parameter))
+        scope(() => once.set(parameter, { stored: parameter.inner, narrow: cast(parameter.inner).retain() }));
   });
   return {
     dtype,
     read(parameter, stored) {
       const made = once.get(parameter);
-      // Written since, or let go by everyone: a checkpointed body may run again after the scope that held the cast.
+      // Written since, or let go by everyone: a checkpointed body may run again after the end.
       return made?.stored === stored && made.narrow.references > 0 ? made.narrow : cast(stored);
+    },
+    end() {
+      for (const { narrow } of once.values()) narrow.release();
     },
   };
 }

@@ -12,9 +12,7 @@ export interface LossScaling {
   readonly interval?: number;
 }
 
-/**
- * Beyond these a scale does no good: below, a mean gradient of 1 would be subnormal in f16; above, gradients are zero to f16, and a scale that grew to infinity could not come back.
- */
+/** Beyond these a scale does no good: below, a mean gradient of 1 would be subnormal in f16; and what grew to infinity could not come back. */
 const [lowest, highest] = [2 ** -14, 2 ** 64];
 
 /**

@@ -34,13 +34,19 @@ export const tokens = Uint16Array.from({ length: 400 }, (_, i) => (i % 17 === 0 
 
 type Loss = TrainStepOptions<TokenBatch>["loss"];
 
+interface PartsOptions extends Pick<TrainStepOptions<TokenBatch>, "eager" | "precision" | "lossScaling"> {
+  readonly dropout?: number;
+  readonly seed?: number;
+  readonly wrap?: (loss: Loss) => Loss;
+}
+
 /** A model, its optimizer and its step, drawn from a seed. */
-export function parts(device: Device, { eager = false, dropout = 0.25, seed = 3, wrap = (loss: Loss): Loss => loss } = {}) {
+export function parts(device: Device, { dropout = 0.25, seed = 3, wrap = (loss: Loss): Loss => loss, ...how }: PartsOptions = {}) {
   return withDevice(device, () => {
     const model = withGenerator(new Generator({ seed, device }), () => new Bigram({ dropout }));
     const optimizer = adamW({ weightDecay: 0.1 }).init(model.namedParameters());
     const generator = new Generator({ seed: seed + 77, device });
-    const step = trainStep({ optimizer, loss: wrap(languageLoss(model)), clipNorm: 0.5, generator, device, eager });
+    const step = trainStep({ optimizer, loss: wrap(languageLoss(model)), clipNorm: 0.5, generator, device, ...how });
     return { model, optimizer, step, generator };
   });
 }
@@ -64,8 +70,8 @@ export function makeTrainer(device: Device, options: Partial<Options> & { seed?:
 }
 
 /** Everything that training changes, as numbers. */
-export async function cellsOf({ model, optimizer, generator }: Pick<ReturnType<typeof parts>, "model" | "optimizer" | "generator">) {
-  const cells = new Map<string, Cell>([...namedCells(model), ...optimizer.states(), ["key", generator.key]]);
+export async function cellsOf({ model, optimizer, step }: Pick<ReturnType<typeof parts>, "model" | "optimizer" | "step">) {
+  const cells = new Map<string, Cell>([...namedCells(model), ...optimizer.states(), ...step.states(), ["key", step.generator.key]]);
   const values: Record<string, readonly number[]> = {};
   for (const [name, cell] of cells) values[name] = [...(await cell.data())] as number[];
   return values;

@@ -26,32 +26,39 @@ describe("exact resume", () => {
     return { files, step: opened!.step, json: opened!.json };
   }
 
-  test("N steps are k steps, another trainer, and N - k steps, bit for bit: weights, moments, streams, data, evaluations", async () => {
-    const options = { steps: 9, accumulate: 2, evaluate: { every: 4, run: async () => 0.5 } };
-    const [one, two] = [fresh(), fresh()];
-    const whole = makeTrainer(device, { ...options, checkpoint: { directory: one, every: 100 } });
-    const { losses } = await whole.trainer.train();
+  const f16 = { precision: "f16", lossScaling: { initial: 2 ** 28, interval: 2 } } as const;
+  test.each([
+    ["f32", {}],
+    ["f16, whose loss scale moves", f16],
+  ] as const)(
+    "N steps are k steps, another trainer, and N - k steps, bit for bit: weights, moments, streams, data, evaluations; %s",
+    async (_, mixed) => {
+      const options = { steps: 9, accumulate: 2, evaluate: { every: 4, run: async () => 0.5 } };
+      const [one, two] = [fresh(), fresh()];
+      const whole = makeTrainer(device, { ...options, checkpoint: { directory: one, every: 100 } }, parts(device, mixed));
+      const { losses } = await whole.trainer.train();
 
-    const halves: number[] = [];
-    for (const stop of [3, 4, 9]) {
-      const signal = new AbortController();
-      const part = makeTrainer(
-        device,
-        {
-          ...options,
-          checkpoint: { directory: two, every: 100 },
-          signal: signal.signal,
-          onStep: ({ step }) => step === stop && step < 9 && signal.abort(),
-        },
-        // Another seed: what the checkpoint holds must decide, not how the parts were made.
-        parts(device, stop === 3 ? {} : { seed: 1000 + stop }),
-      );
-      expect(await part.trainer.resume()).toBe(stop !== 3);
-      halves.push(...(await part.trainer.train()).losses.map(({ loss }) => loss));
-    }
-    expect(halves).toEqual(losses.map(({ loss }) => loss));
-    expect(await bytes(two)).toEqual(await bytes(one));
-  });
+      const halves: number[] = [];
+      for (const stop of [3, 4, 9]) {
+        const signal = new AbortController();
+        const part = makeTrainer(
+          device,
+          {
+            ...options,
+            checkpoint: { directory: two, every: 100 },
+            signal: signal.signal,
+            onStep: ({ step }) => step === stop && step < 9 && signal.abort(),
+          },
+          // Another seed: what the checkpoint holds must decide, not how the parts were made.
+          parts(device, stop === 3 ? mixed : { ...mixed, seed: 1000 + stop }),
+        );
+        expect(await part.trainer.resume()).toBe(stop !== 3);
+        halves.push(...(await part.trainer.train()).losses.map(({ loss }) => loss));
+      }
+      expect(halves).toEqual(losses.map(({ loss }) => loss));
+      expect(await bytes(two)).toEqual(await bytes(one));
+    },
+  );
 
   test("a checkpoint of another model is refused, and nothing is changed", async () => {
     const directory = fresh();
