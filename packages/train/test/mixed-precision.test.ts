@@ -83,6 +83,13 @@ describe("the scale", () => {
     expect(await weights()).toEqual([1 - 5 / 64, 2 - 5 / 64]);
   });
 
+  test("counts good steps in a row: one that is left out starts the count again", async () => {
+    const { run } = linear({ lossScaling: { initial: 2 ** 10, interval: 3 } });
+    const scales: number[] = [];
+    for (const x of [1, 1, Number.NaN, 1, 1, 1, 1]) scales.push(Math.log2((await run([x, 1])).scale!));
+    expect(scales).toEqual([10, 10, 10, 9, 9, 9, 10]);
+  });
+
   test("an overflow leaves weights, moments and step count bit for bit; then it recovers", async () => {
     const made = parts(device, { dropout: 0, precision: "f16", lossScaling: { initial: 2 ** 40 } });
     const without = ({ key: _, loss_scale, "loss_scale.good_steps": __, ...cells }: Awaited<ReturnType<typeof cellsOf>>) => cells;
