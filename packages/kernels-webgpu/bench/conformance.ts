@@ -1,7 +1,7 @@
 /**
  * Conformance cases whose names match a pattern, with what failed and what was slow: for the desk, where a whole test run is too long.
- * npx tsx --conditions=@x/source bench/conformance.ts '^softmax' [--loose] [--most 10] [--hardware]
- * --hardware plans as for a real GPU on an adapter that is none.
+ * npx tsx --conditions=@x/source bench/conformance.ts '^softmax' [--loose] [--most 10] [--hardware] [--fold 5]
+ * --hardware plans as for a real GPU on an adapter that is none; --fold cuts lines of workgroups at a length, as hardware does at 65,535.
  */
 import { parseArgs } from "node:util";
 import { samples as opSamples } from "@x/ops/samples";
@@ -14,12 +14,17 @@ const { values, positionals } = parseArgs({
   options: {
     loose: { type: "boolean", default: false },
     hardware: { type: "boolean", default: false },
+    fold: { type: "string" },
     most: { type: "string", default: "10" },
   },
 });
 const pattern = new RegExp(positionals[0] ?? ".");
 const strict = !values.loose;
-const device = await webgpu({ strict, ...(values.hardware && { caps: { software: false } }) });
+const caps = {
+  ...(values.hardware && { software: false }),
+  ...(values.fold && { maxComputeWorkgroupsPerDimension: Number(values.fold) }),
+};
+const device = await webgpu({ strict, caps });
 console.log(adapterOf(device));
 const failed: string[] = [];
 let passed = 0;

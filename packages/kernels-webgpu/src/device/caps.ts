@@ -4,7 +4,7 @@ export interface Caps extends Readonly<Record<string, number | boolean | string>
   readonly maxStorageBufferBindingSize: number;
   readonly maxComputeWorkgroupStorageSize: number;
   readonly maxComputeInvocationsPerWorkgroup: number;
-  /** Dispatches are stopped at 65,535 workgroups a dimension; lines of them are folded. */
+  /** Longer lines of workgroups are folded into planes, whose last row may have more of them than were asked for. */
   readonly maxComputeWorkgroupsPerDimension: number;
   readonly f16: boolean;
   readonly subgroups: boolean;

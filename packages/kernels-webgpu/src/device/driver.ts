@@ -203,7 +203,7 @@ export class WebgpuDriver implements Driver {
         `device webgpu: kernel ${kernel} needs ${count} storage bindings (${launch.buffers.map(({ name }, i) => `${name} ${ranges[i]!.size} bytes`).join(", ")}), the adapter has ` +
           `${this.caps.maxStorageBuffersPerShaderStage} of at most ${this.caps.maxStorageBufferBindingSize} bytes. Use smaller tensors.`,
       );
-    return { launch, compiled: this.#pipelines.get(kernel, launch, layout), layout, grid: gridOf(launch) };
+    return { launch, compiled: this.#pipelines.get(kernel, launch, layout), layout, grid: gridOf(launch, this.caps) };
   }
 
   #bind({ launch: { label }, compiled: { pipeline, group }, layout: { slots }, grid }: Prepared, uniform: GPUBufferBinding): Dispatch {
@@ -233,9 +233,7 @@ function unshared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 /** A line of workgroups, folded into a plane where it is longer than a dimension may be. */
-function gridOf({ groups }: WebgpuLaunch): readonly [number, number, number] {
-  if (typeof groups !== "number") return groups;
-  const longest = 65_535;
+function gridOf({ groups }: WebgpuLaunch, { maxComputeWorkgroupsPerDimension: longest }: Caps): readonly [number, number, number] {
   if (groups <= longest) return [groups, 1, 1];
   const rows = Math.ceil(groups / longest);
   return [Math.ceil(groups / rows), rows, 1];

@@ -25,10 +25,10 @@ export interface WebgpuLaunch {
   readonly buffers: readonly BufferUse[];
   readonly params: Readonly<Record<string, Param>>;
   /**
-   * Workgroups: a number is a line of any length, which may be folded into a plane; the source finds its place by `group_of(workgroup_id)` and must leave
-   * alone what lies beyond. Three numbers are dispatched as they are.
+   * Workgroups, a line of any length: it may be folded into a plane, so the source finds its place by `group_of(workgroup_id)` and must leave alone what lies beyond the end, for
+   * a fold may add some.
    */
-  readonly groups: number | readonly [number, number, number];
+  readonly groups: number;
   /** Extensions that the source enables. */
   readonly enable?: readonly ("f16" | "subgroups")[];
 }

@@ -59,12 +59,11 @@ function together(members: readonly Placed[]): Placed {
   return { ...first, launch: mergeLaunches(members.map(({ launch }) => launch)), ranges: members.flatMap(({ ranges }) => ranges) };
 }
 
-/** A line of workgroups whose main knows its own. */
-const mergeable = ({ groups, code }: WebgpuLaunch): boolean => typeof groups === "number" && code.includes("group_of(");
+/** Whether main knows its workgroup: one that does not is made for a single one. */
+const mergeable = ({ code }: WebgpuLaunch): boolean => code.includes("group_of(");
 
 const alike = (a: WebgpuLaunch, b: WebgpuLaunch): boolean =>
   a.code === b.code &&
-  typeof b.groups === "number" &&
   a.enable?.join() === b.enable?.join() &&
   a.buffers.length === b.buffers.length &&
   a.buffers.every((use, i) => {

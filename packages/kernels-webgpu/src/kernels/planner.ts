@@ -40,7 +40,7 @@ export interface Run {
   readonly label?: string;
   readonly code: string;
   readonly params?: Readonly<Record<string, Param>>;
-  readonly groups: WebgpuLaunch["groups"];
+  readonly groups: number;
   readonly enable?: NonNullable<WebgpuLaunch["enable"]>;
   /** Names that the source uses, with what they stand for. */
   readonly reads?: Readonly<Record<string, Use>>;
@@ -80,7 +80,7 @@ export class Planner {
 
   /** A launch; none where there are no workgroups. The source says `x_at`, `y_put` for the names given here. */
   run({ label, code, params = {}, groups, enable, reads = {}, writes = {}, modifies = {}, parts = {} }: Run): void {
-    if (typeof groups === "number" ? groups === 0 : groups.includes(0)) return;
+    if (groups === 0) return;
     const uses: BufferUse[] = [];
     for (const [access, entries] of [
       ["read", reads],

@@ -84,7 +84,7 @@ fn main(${given.map(({ attribute, name, type }) => `${attribute} ${name}: ${type
     code: [...common.map(({ text }) => text), ...copies, entry].join("\n"),
     buffers: launches.flatMap((launch, job) => launch.buffers.map((use) => ({ ...use, name: `${use.name}_j${job}` }))),
     params: Object.fromEntries([...launches.flatMap(numbered), ...starts(launches)]),
-    groups: launches.reduce((sum, { groups }) => sum + (groups as number), 0),
+    groups: launches.reduce((sum, { groups }) => sum + groups, 0),
     ...(first.enable && { enable: first.enable }),
   };
 }
@@ -103,7 +103,7 @@ function starts(launches: readonly WebgpuLaunch[]): [string, Param][] {
   let start = 0;
   return launches.map(({ groups }, job) => {
     const entry: [string, Param] = [`start_j${job}`, { u32: start }];
-    start += groups as number;
+    start += groups;
     return entry;
   });
 }

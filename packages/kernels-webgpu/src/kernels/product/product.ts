@@ -43,7 +43,7 @@ function tiles(p: Planner, product: Product, label: string, tiling: Tiling, batc
 function vector(p: Planner, product: Product, label: string, batches: number): void {
   const { m, n, batch } = product;
   const code = `${stored(product)}${vectorSource(batch.length)}`;
-  launch(p, product, `${label} of few rows`, code, 4, { batches: u32(batches) }, batches * m * Math.ceil(n / 4));
+  launch(p, product, `${label} of few rows`, code, 4, {}, batches * m * Math.ceil(n / 4));
 }
 
 function split(p: Planner, product: Product, label: string, tiling: Tiling, batches: number): void {
@@ -97,7 +97,7 @@ function launch(
     blockSource("a", a, "p.m", "p.k", { rowsMasked: false, exact }),
     blockSource("b", b, "p.k", "p.n", { rowsMasked: true, exact }),
   ].join("\n");
-  const params: Record<string, Param> = { m: u32(m), n: u32(n), k: u32(k), ...more };
+  const params: Record<string, Param> = { m: u32(m), n: u32(n), k: u32(k), batches: u32(sizeOf(batch)), ...more };
   for (const [axis, extent] of batch.entries()) params[`batch${axis}`] = u32(extent);
   for (const [name, { from, batch: steps, row, column }] of [
     ["a", a],

@@ -8,6 +8,17 @@ const range = (n: number) => Array.from({ length: n }, (_, i) => i);
 /** How much of the sum a workgroup loads at once: one 4 x 4 block of each operand an invocation. */
 export const depthOf = (blocks: number): number => (4 * side) / blocks;
 
+/** Where the matrices of a batch begin; a line of workgroups may go on beyond the last batch. */
+const bases = (batchRank: number) => `let batch = rest;
+  var baseA = p.a_offset;
+  var baseB = p.b_offset;
+  ${range(batchRank)
+    .map((axis) => batchRank - 1 - axis)
+    .map(
+      (axis) => `{ let i = rest % p.batch${axis}; rest /= p.batch${axis}; baseA += i * p.a_batch${axis}; baseB += i * p.b_batch${axis}; }`,
+    )
+    .join("\n  ")}`;
+
 /** What all products share: which square of which batch, and which part of the sum, a workgroup makes. */
 const place = (blocks: number, batchRank: number, split: boolean) => `
   let span = ${4 * side * blocks}u;
@@ -17,15 +28,7 @@ const place = (blocks: number, batchRank: number, split: boolean) => `
   let tileN = rest % tilesN; rest /= tilesN;
   let tileM = rest % tilesM; rest /= tilesM;
   ${split ? "let part = rest % p.split; rest /= p.split; let begin = part * p.chunk; let end = min(p.k, begin + p.chunk);" : "let begin = 0u; let end = p.k;"}
-  let batch = rest;
-  var baseA = p.a_offset;
-  var baseB = p.b_offset;
-  ${range(batchRank)
-    .map((axis) => batchRank - 1 - axis)
-    .map(
-      (axis) => `{ let i = rest % p.batch${axis}; rest /= p.batch${axis}; baseA += i * p.a_batch${axis}; baseB += i * p.b_batch${axis}; }`,
-    )
-    .join("\n  ")}
+  ${bases(batchRank)}
   let tx = lane % ${side}u;
   let ty = lane / ${side}u;`;
 
@@ -49,7 +52,7 @@ const stores = (blocks: number, split: boolean) =>
     .map(({ bi, bj, r }) => {
       const [m, n] = [`m${bi} + ${r}u`, `n${bj}`];
       const result = split ? "((batch * p.split + part) * p.m" : "(batch * p.m";
-      return `if (${m} < p.m && ${n} < p.n) { store(${result} + ${m}) * p.n + ${n}, ${n}, acc${bi}${bj}${r}); }`;
+      return `if (batch < p.batches && ${m} < p.m && ${n} < p.n) { store(${result} + ${m}) * p.n + ${n}, ${n}, acc${bi}${bj}${r}); }`;
     })
     .join("\n  ");
 
@@ -61,7 +64,7 @@ export function directSource(batchRank: number): string {
   return `${begin}${place(1, batchRank, false)}
   let m0 = tileM * span + ty * 4u;
   let n0 = tileN * span + tx * 4u;
-  if (m0 >= p.m || n0 >= p.n) { return; }
+  if (batch >= p.batches || m0 >= p.m || n0 >= p.n) { return; }
   ${accumulators(1)}
   for (var k = begin; k < end; k += 4u) {
     let a0 = a_block(m0, k, baseA);
@@ -123,15 +126,7 @@ ${begin}
   var rest = group_of(group);
   let n0 = rest % tilesN * 4u; rest /= tilesN;
   let m0 = rest % p.m; rest /= p.m;
-  let batch = rest;
-  var baseA = p.a_offset;
-  var baseB = p.b_offset;
-  ${range(batchRank)
-    .map((axis) => batchRank - 1 - axis)
-    .map(
-      (axis) => `{ let i = rest % p.batch${axis}; rest /= p.batch${axis}; baseA += i * p.a_batch${axis}; baseB += i * p.b_batch${axis}; }`,
-    )
-    .join("\n  ")}
+  ${bases(batchRank)}
   let inside = batch < p.batches;
   var sum = vec4<f32>(0.0);
   if (inside) {
