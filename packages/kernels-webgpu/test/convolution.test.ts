@@ -59,5 +59,5 @@ await onAdapter(
     });
   },
   "swiftshader",
-  { caps: { software: false }, defaultLimits: true },
+  { caps: { software: false, maxComputeWorkgroupsPerDimension: 5 }, defaultLimits: true },
 );

@@ -43,7 +43,7 @@ const own = primitiveSamples.filter(({ op }) => op && contracts.has(op.contract.
 
 describe("as for a real GPU", async () => {
   await onAdapter((device) => conformance(device, [...own, ...awkward], { strict: true, describe, test }), "swiftshader", {
-    caps: { software: false },
+    caps: { software: false, maxComputeWorkgroupsPerDimension: 5 },
   });
 });
 describe("as for a software adapter", async () => {

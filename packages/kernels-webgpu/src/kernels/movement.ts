@@ -1,4 +1,4 @@
-import { axisIn, concat, copy, embed, encode, sizeOf } from "@x/tensor";
+import { axisIn, concat, copy, dtypes, embed, encode, sizeOf } from "@x/tensor";
 import { i32, u32 } from "../device/launch.ts";
 import { webgpuKernel } from "./kernel.ts";
 import type { Place, Planner, Strided } from "./planner.ts";
@@ -8,24 +8,54 @@ export const copyKernel = webgpuKernel(copy, {
   plan: (p) => p.convert(p.strided("x"), p.target("y")),
 });
 
-/**
- * Elements at strided places of the output: output element [i0, i1, ...] with every i = offset + k * step takes x at k, the others keep what `fill` wrote or belong to another
- * launch. One invocation writes four neighbours, so that narrow elements share no word with another's; `range` limits it to a part of the output.
- */
-function scatterCode(rank: number): string {
-  const axes = Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
-  return `
+/** A part of an output: element k of the part stands at first + k * step of each axis. */
+interface Box {
+  readonly extent: number;
+  readonly first: number;
+  readonly step: number;
+  readonly count: number;
+  readonly stride: number;
+}
+
+const axesFrom = (rank: number): number[] => Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
+
+/** An element of the part an invocation. */
+const scatterCode = (rank: number): string => `
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  var rest = group_of(group) * 64u + lane;
+  if (rest >= p.size) { return; }
+  var at = p.x_offset;
+  var to = 0;
+  var span = 1;
+${axesFrom(rank)
+  .map(
+    (axis) => `  {
+    let k = i32(rest % p.count${axis});
+    rest /= p.count${axis};
+    at += k * p.stride${axis};
+    to += (p.first${axis} + k * p.step${axis}) * span;
+    span *= i32(p.extent${axis});
+  }`,
+  )
+  .join("\n")}
+  y_put(u32(to), x_at(u32(at)));
+}
+`;
+
+/** Four neighbours of the output an invocation, so that narrow elements share no word with another's; what lies outside of the part stays as it is. */
+const fillCode = (rank: number): string => `
 fn source_of(flat: u32) -> i32 {
   var rest = flat;
   var at = p.x_offset;
   var inside = true;
-${axes
+${axesFrom(rank)
   .map(
     (axis) => `  {
     let i = i32(rest % p.extent${axis});
     rest /= p.extent${axis};
     let d = i - p.first${axis};
-    inside = inside && d >= 0 && d % p.step${axis} == 0 && d / p.step${axis} < p.count${axis};
+    inside = inside && d >= 0 && d % p.step${axis} == 0 && d / p.step${axis} < i32(p.count${axis});
     at += d / p.step${axis} * p.stride${axis};
   }`,
   )
@@ -35,7 +65,7 @@ ${axes
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let c = group_of(group) * 64u + lane;
-  if (c >= p.chunks) { return; }
+  if (4u * c >= p.size) { return; }
   var v = y_at(c);
   for (var k = 0u; k < 4u; k++) {
     let flat = 4u * c + k;
@@ -45,43 +75,33 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   y_put(c, v);
 }
 `;
-}
 
 /** Writes x into the output at offset + k * step of each axis, leaving the rest as it is. */
-export function place(
-  p: Planner,
-  x: Strided,
-  out: Place,
-  shape: readonly number[],
-  offsets: readonly number[],
-  steps: readonly number[],
-): void {
+function place(p: Planner, x: Strided, out: Place, shape: readonly number[], offsets: readonly number[], steps: readonly number[]): void {
   if (sizeOf(x.shape) === 0) return;
-  const size = sizeOf(shape);
-  const axes =
-    shape.length === 0
-      ? [{ extent: 1, first: 0, step: 1, count: 1, stride: 0 }]
-      : shape.map((extent, axis) => ({
-          extent,
-          first: offsets[axis]!,
-          step: steps[axis]!,
-          count: x.shape[axis]!,
-          stride: x.strides[axis]!,
-        }));
+  const axes: Box[] = shape.map((extent, axis) => ({
+    extent,
+    first: offsets[axis]!,
+    step: steps[axis]!,
+    count: x.shape[axis]!,
+    stride: x.strides[axis]!,
+  }));
   const fields = axes.flatMap(({ extent, first, step, count, stride }, axis) => [
     [`extent${axis}`, u32(extent)],
     [`first${axis}`, i32(first)],
     [`step${axis}`, i32(step)],
-    [`count${axis}`, i32(count)],
+    [`count${axis}`, u32(count)],
     [`stride${axis}`, i32(stride)],
   ]);
+  const narrow = dtypes[out.dtype].bytes < 4;
+  const size = sizeOf(narrow ? shape : x.shape);
   p.run({
     label: "place",
-    code: scatterCode(axes.length),
-    params: { chunks: u32(Math.ceil(size / 4)), size: u32(size), x_offset: i32(x.offset), ...Object.fromEntries(fields) },
-    groups: Math.ceil(size / 256),
+    code: narrow ? fillCode(axes.length) : scatterCode(axes.length),
+    params: { size: u32(size), x_offset: i32(x.offset), ...Object.fromEntries(fields) },
+    groups: Math.ceil(size / (narrow ? 256 : 64)),
     reads: { x },
-    modifies: { y: [out, 4] },
+    ...(narrow ? { modifies: { y: [out, 4] } } : { parts: { y: out } }),
   });
 }
 
