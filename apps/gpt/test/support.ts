@@ -47,6 +47,22 @@ export function windows(first: number, { rows = 3, length = 8, weight = 1 } = {}
   return { inputs: { data: at(0), shape }, targets: { data: at(1), shape }, weight };
 }
 
+/**
+ * 30 steps with a varying rate, accumulation in two of three, and a NaN in the 14th, which is left out. Gives loss, norm of the gradient and whether it was skipped of each step, and at the end
+ * everything that training changes.
+ */
+export async function thirtySteps(made: ReturnType<typeof tinyGpt>, size: Parameters<typeof windows>[1] = {}) {
+  const readings: number[][] = [];
+  for (let i = 0; i < 30; i++) {
+    const weight = i === 13 ? Number.NaN : 1;
+    const batches = i % 3 === 0 ? windows(i, size) : [windows(i, size), windows(i + 1, { ...size, weight }), windows(i + 2, size)];
+    const read = made.step(batches, { lr: 1e-2 / (1 + (i % 7)) });
+    readings.push(await Promise.all([read.loss.item(), read.gradNorm.item(), read.skipped.item()]));
+    for (const reading of Object.values(read)) reading.dispose();
+  }
+  return { readings, cells: await cellsOf(made) };
+}
+
 /** Everything that training changes, as numbers. */
 export async function cellsOf({
   model,

@@ -1,5 +1,6 @@
 import {
   compile,
+  type Device,
   DeviceLostError,
   defineOp,
   explain,
@@ -72,6 +73,33 @@ await onAdapter((device) => {
     setDefaultDevice(undefined);
   });
 
+  test("a prepared step has all its pipelines before it runs, none of them made at once; one that runs before they are there has its own", async () => {
+    const own = await openAdapter();
+    const { gpu } = own.driver as WebgpuDriver;
+    const called: string[] = [];
+    for (const name of ["createComputePipeline", "createComputePipelineAsync"] as const) {
+      const make = gpu[name].bind(gpu) as (descriptor: GPUComputePipelineDescriptor) => never;
+      Object.defineProperty(gpu, name, {
+        value: (descriptor: GPUComputePipelineDescriptor) => {
+          called.push(name);
+          return make(descriptor);
+        },
+      });
+    }
+    const step = compile(({ x }: { x: Tensor }) => x.matmul(x).sum(0).add(1), { device: own });
+    const x = { data: new Float32Array(16).fill(1), shape: [4, 4] };
+    await step.prepare({ x });
+    expect(new Set(called)).toEqual(new Set(["createComputePipelineAsync"]));
+    const { length } = called;
+    expect([...(await step({ x }).data())]).toEqual([17, 17, 17, 17]);
+    expect(called).toHaveLength(length);
+    const early = compile(({ x }: { x: Tensor }) => x.mul(2).max(1), { device: own });
+    const prepared = early.prepare({ x });
+    expect([...(await early({ x }).data())]).toEqual([2, 2, 2, 2]);
+    await prepared;
+    own.close();
+  });
+
   test("a write between launches is seen by those after it only", async () => {
     await on(async () => {
       const cell = new State({ shape: [4], data: new Float32Array([1, 2, 3, 4]) });
@@ -106,6 +134,19 @@ await onAdapter((device) => {
       expect(server).toBe("the reference");
       expect(declined[0]!.reason).toMatch(/does not compile .*line \d+/s);
       own.close();
+    });
+
+    test("is refused ahead in the words in which it is refused when it runs", async () => {
+      const words = async (meet: (own: Device) => Promise<unknown>) => {
+        const own = await openAdapter("swiftshader", { strict: true });
+        own.use([wrong]);
+        const error = await meet(own).catch((error: Error) => error);
+        own.close();
+        return (error as Error).message;
+      };
+      const x = { data: new Float32Array([1, 2, 3]), shape: [3] };
+      const stepOn = (device: Device) => compile(({ x }: { x: Tensor }) => twice({ x }), { device });
+      expect(await words((own) => stepOn(own).prepare({ x }))).toBe(await words((own) => stepOn(own)({ x }).data()));
     });
 
     test("is replaced before a prepared step runs; a strict device says so instead", async () => {

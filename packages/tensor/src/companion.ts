@@ -37,6 +37,11 @@ export class Companion {
     return this;
   }
 
+  /** Begins to make what the first refresh would wait for. */
+  prepare(): void {
+    this.#executable.prepare?.();
+  }
+
   /** Brings it up to date with the cell. */
   refresh(): void {
     const { storage, version, writtenAt, device } = this.#cell;

@@ -76,6 +76,8 @@ export interface BoundStep {
 }
 /** A list of launches ready to be run again and again. */
 export interface Executable {
+  /** Begins to make what `run` would make, and wait for, when it is first called; the driver's `settled` waits for it, and tells what was refused. Absent: there is nothing to make. */
+  prepare?(): void;
   run(): void;
   release(): void;
 }

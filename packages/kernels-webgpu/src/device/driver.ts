@@ -18,7 +18,8 @@ import type { WebgpuLaunch } from "./launch.ts";
 import { firstWords, type Layout, layOut, type Range, rangeOf } from "./layout.ts";
 import { Memory, type Storage } from "./memory.ts";
 import { driverName } from "./name.ts";
-import { type Compiled, Pipelines } from "./pipelines.ts";
+import type { Pipeline } from "./pipeline.ts";
+import { Pipelines } from "./pipelines.ts";
 import { PassTimer } from "./profile.ts";
 import { Readback } from "./readback.ts";
 import { type Dispatch, Recorder } from "./recorder.ts";
@@ -30,7 +31,7 @@ type Bindings = Readonly<Record<string, Binding>>;
 /** A launch ready to be bound: its pipeline, where its buffers lie, how large its grid is. */
 interface Prepared {
   readonly launch: WebgpuLaunch;
-  readonly compiled: Compiled;
+  readonly pipeline: Pipeline;
   readonly layout: Layout;
   readonly grid: readonly [number, number, number];
 }
@@ -153,6 +154,9 @@ export class WebgpuDriver implements Driver {
       this.#bind(one, { buffer: uniform, offset: 4 * places.offsets[i]!, size: 4 * words[i]!.length }),
     );
     return {
+      prepare: () => {
+        for (const { pipeline } of prepared) pipeline.ahead();
+      },
       run: () => {
         this.#expectAlive();
         this.recorder.flush();
@@ -203,13 +207,13 @@ export class WebgpuDriver implements Driver {
         `device webgpu: kernel ${kernel} needs ${count} storage bindings (${launch.buffers.map(({ name }, i) => `${name} ${ranges[i]!.size} bytes`).join(", ")}), the adapter has ` +
           `${this.caps.maxStorageBuffersPerShaderStage} of at most ${this.caps.maxStorageBufferBindingSize} bytes. Use smaller tensors.`,
       );
-    return { launch, compiled: this.#pipelines.get(kernel, launch, layout), layout, grid: gridOf(launch, this.caps) };
+    return { launch, pipeline: this.#pipelines.get(kernel, launch, layout), layout, grid: gridOf(launch, this.caps) };
   }
 
-  #bind({ launch: { label }, compiled: { pipeline, group }, layout: { slots }, grid }: Prepared, uniform: GPUBufferBinding): Dispatch {
+  #bind({ launch: { label }, pipeline, layout: { slots }, grid }: Prepared, uniform: GPUBufferBinding): Dispatch {
     const ranges = slots.flatMap((slot) => slot.ranges);
     const entries = [...ranges, uniform].map((resource, binding) => ({ binding, resource }));
-    return { label, pipeline, grid, group: this.gpu.createBindGroup({ layout: group, entries }) };
+    return { label, pipeline, grid, group: this.gpu.createBindGroup({ layout: pipeline.group, entries }) };
   }
 
   #expectAlive(): void {

@@ -2,17 +2,13 @@ import { KernelRefusedError } from "@x/tensor";
 import { bindingCount, moduleSource } from "../wgsl/declarations.ts";
 import type { WebgpuLaunch } from "./launch.ts";
 import type { Layout } from "./layout.ts";
-
-export interface Compiled {
-  readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroupLayout;
-}
+import { Pipeline } from "./pipeline.ts";
 
 /** Pipelines by source and layout. A source that the driver of this machine refuses is reported late, with its compiler's words. */
 export class Pipelines {
   readonly #device: GPUDevice;
   /** By the kernel's code, then by everything that is put before it. */
-  readonly #known = new Map<string, Map<string, Compiled>>();
+  readonly #known = new Map<string, Map<string, Pipeline>>();
   readonly #groups = new Map<string, { readonly group: GPUBindGroupLayout; readonly layout: GPUPipelineLayout }>();
   readonly #onRefused: (kernel: string, error: KernelRefusedError) => void;
   readonly #checks = new Set<Promise<void>>();
@@ -24,29 +20,21 @@ export class Pipelines {
     this.#onRefused = onRefused;
   }
 
-  /** `kernel` is whom a refusal names. */
-  get(kernel: string, launch: WebgpuLaunch, layout: Layout): Compiled {
-    const byCode = this.#known.get(launch.code) ?? new Map<string, Compiled>();
+  /** `kernel` is whom a refusal names. Nothing is compiled yet. */
+  get(kernel: string, launch: WebgpuLaunch, layout: Layout): Pipeline {
+    const byCode = this.#known.get(launch.code) ?? new Map<string, Pipeline>();
     this.#known.set(launch.code, byCode);
     const signature = signatureOf(launch, layout);
     const known = byCode.get(signature);
     if (known) return known;
-    const source = moduleSource(launch, layout);
-    const { group, layout: pipelineLayout } = this.#groupLayout(layout);
-    this.count++;
-    this.#device.pushErrorScope("validation");
-    const module = this.#device.createShaderModule({ code: source, label: launch.label });
-    const pipeline = this.#device.createComputePipeline({
-      label: launch.label,
-      layout: pipelineLayout,
-      compute: { module, entryPoint: "main" },
+    const { label } = launch;
+    const pipeline = new Pipeline(this.#device, {
+      ...{ label, ...this.#groupLayout(layout) },
+      source: () => moduleSource(launch, layout),
+      begun: (objection) => this.#follow(kernel, label, objection),
     });
-    const check = this.#check(kernel, launch.label, module);
-    this.#checks.add(check);
-    void check.finally(() => this.#checks.delete(check));
-    const compiled = { pipeline, group };
-    byCode.set(signature, compiled);
-    return compiled;
+    byCode.set(signature, pipeline);
+    return pipeline;
   }
 
   /** Waits until the driver has said of everything compiled so far whether it takes it. */
@@ -54,18 +42,20 @@ export class Pipelines {
     await Promise.all(this.#checks);
   }
 
-  async #check(kernel: string, label: string, module: GPUShaderModule): Promise<void> {
-    const error = await this.#device.popErrorScope().catch(() => null);
-    if (!error) return;
-    const { messages } = await module.getCompilationInfo().catch(() => ({ messages: [] as readonly GPUCompilationMessage[] }));
-    const words = messages.filter(({ type }) => type === "error").map(({ lineNum, message }) => `line ${lineNum}: ${message}`);
-    this.#onRefused(
-      kernel,
-      new KernelRefusedError(
-        `device webgpu: the driver refuses the kernel ${kernel} (${label}): ${words.join("; ") || error.message} ` +
-          "What was launched with it has not run. The kernel is out of the table now: the next call is served by another, or by the reference.",
-      ),
-    );
+  #follow(kernel: string, label: string, objection: Promise<string | undefined>): void {
+    this.count++;
+    const check = objection.then((words) => {
+      this.#checks.delete(check);
+      if (words === undefined) return;
+      this.#onRefused(
+        kernel,
+        new KernelRefusedError(
+          `device webgpu: the driver refuses the kernel ${kernel} (${label}): ${words} ` +
+            "What was launched with it has not run. The kernel is out of the table now: the next call is served by another, or by the reference.",
+        ),
+      );
+    });
+    this.#checks.add(check);
   }
 
   #groupLayout({ slots }: Layout): { group: GPUBindGroupLayout; layout: GPUPipelineLayout } {

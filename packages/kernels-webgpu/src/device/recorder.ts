@@ -1,7 +1,9 @@
+import type { Pipeline } from "./pipeline.ts";
+
 /** A dispatch that is bound: what a pass is made of. */
 export interface Dispatch {
   readonly label: string;
-  readonly pipeline: GPUComputePipeline;
+  readonly pipeline: Pipeline;
   readonly group: GPUBindGroup;
   readonly grid: readonly [number, number, number];
 }
@@ -75,9 +77,9 @@ export class Recorder {
 
 export function encodePass(encoder: GPUCommandEncoder, dispatches: readonly Dispatch[], descriptor?: GPUComputePassDescriptor): void {
   const pass = encoder.beginComputePass(descriptor);
-  let last: GPUComputePipeline | undefined;
+  let last: Pipeline | undefined;
   for (const { pipeline, group, grid } of dispatches) {
-    if (pipeline !== last) pass.setPipeline(pipeline);
+    if (pipeline !== last) pass.setPipeline(pipeline.now);
     last = pipeline;
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
