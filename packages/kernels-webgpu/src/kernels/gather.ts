@@ -3,6 +3,7 @@ import { axisIn, gather, putAdd, scatterAdd, sizeOf, take } from "@x/tensor";
 import { u32 } from "../device/launch.ts";
 import { webgpuKernel } from "./kernel.ts";
 import { type Place, type Planner, wideOf } from "./planner.ts";
+import { sorted } from "./sort.ts";
 
 /** An axis and what lies around it. */
 interface Around {
@@ -89,6 +90,9 @@ export const gatherKernel = webgpuKernel(gather, {
   },
 });
 
+/** Indices up to which each is compared with all others. */
+const mostCompared = 4096;
+
 /** The place of each index among all in ascending order, equal ones as they come; so that the slices of one index lie side by side. */
 const orderCode = `
 @compute @workgroup_size(64)
@@ -102,12 +106,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let other = clamp(indices_at(j), 0, last);
     rank += select(0u, 1u, other < own || (other == own && j < i));
   }
-  order_put(rank, i);
-  sorted_put(rank, u32(own));
+  places_put(rank, i);
+  keys_put(rank, bitcast<u32>(own) ^ 0x80000000u);
 }
 `;
-/** Each result finds its first slice by bisection and adds what follows, in order. */
+/** Each result finds its first slice by bisection and adds what follows, in order. The keys are those of a sort. */
 const sumCode = (type: string) => `
+fn index_at(i: u32) -> u32 { return u32(clamp(bitcast<i32>(keys_at(i) ^ 0x80000000u), 0, i32(p.extent) - 1)); }
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let flat = group_of(group) * 64u + lane;
@@ -120,11 +125,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var high = p.count;
   while (low < high) {
     let middle = (low + high) / 2u;
-    if (sorted_at(middle) < index) { low = middle + 1u; } else { high = middle; }
+    if (index_at(middle) < index) { low = middle + 1u; } else { high = middle; }
   }
   var sum = ${type}(0);
-  while (low < p.count && sorted_at(min(low, p.count - 1u)) == index) {
-    sum += x_at((outer * p.count + order_at(low)) * p.inner + inside);
+  while (low < p.count && index_at(min(low, p.count - 1u)) == index) {
+    sum += x_at((outer * p.count + places_at(low)) * p.inner + inside);
     low++;
   }
   y_put(flat, sum);
@@ -136,30 +141,35 @@ export const putAddKernel = webgpuKernel(putAdd, {
     const { outer, inner } = around(y.shape, axisIn(axis, y.shape.length, "putAdd"));
     const count = sizeOf(indices.shape);
     const size = outer * extent * inner;
-    const params = { count: u32(count), extent: u32(extent), inner: u32(inner), size: u32(size) };
     const out = p.output("y");
     if (count === 0) {
       p.fill(out, size);
       return;
     }
-    const [order, sorted] = [p.scratch(count, "u32"), p.scratch(count, "u32")];
-    p.run({
-      label: "putAdd: order of the indices",
-      code: orderCode,
-      params,
-      groups: Math.ceil(count / 64),
-      reads: { indices: p.input("indices") },
-      writes: { order, sorted },
-    });
+    const { keys, places } = count > mostCompared ? sorted(p, p.input("indices"), 1, count, false) : compared(p, count, extent);
     p.run({
       code: sumCode(wideOf(y.dtype)),
-      params,
+      params: { count: u32(count), extent: u32(extent), inner: u32(inner), size: u32(size) },
       groups: Math.ceil(size / 64),
-      reads: { x: p.input("x"), order, sorted },
+      reads: { x: p.input("x"), keys, places },
       writes: { y: out },
     });
   },
 });
+
+/** The order of indices, as `sorted` has it, by comparing each with all: one launch, where sorting takes many. */
+function compared(p: Planner, count: number, extent: number): { keys: Place; places: Place } {
+  const order = { keys: p.scratch(count, "u32"), places: p.scratch(count, "u32") };
+  p.run({
+    label: "putAdd: order of the indices",
+    code: orderCode,
+    params: { count: u32(count), extent: u32(extent) },
+    groups: Math.ceil(count / 64),
+    reads: { indices: p.input("indices") },
+    writes: order,
+  });
+  return order;
+}
 
 /** A column an invocation: zeros first, then every element added where it belongs, in order. */
 const scatterCode = (type: string) => `

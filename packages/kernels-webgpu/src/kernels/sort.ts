@@ -6,7 +6,7 @@ import { type Place, type Planner, type Wide, wideOf } from "./planner.ts";
 /** Elements that are put in order by comparing each with all others; runs of that length are then merged in pairs. */
 const block = 64;
 
-/** Keys whose unsigned order is the wanted one; NaN comes last either way. Zeros of both signs are equal. */
+/** Keys whose unsigned order is the wanted one; NaN comes last either way. Zeros of both signs are equal. An ascending i32 is its key with the sign bit turned. */
 function keySource(type: Wide, descending: boolean): string {
   const turned = descending ? "~k" : "k";
   if (type === "u32") return `fn key_of(v: u32) -> u32 { let k = v; return ${turned}; }`;
@@ -75,10 +75,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 `;
 
-/** The first k of each row of n, in order. */
-function order(p: Planner, x: Place, shape: readonly number[], k: number, descending: boolean): void {
-  const n = shape.at(-1)!;
-  const rows = sizeOf(shape.slice(0, -1));
+/** Keys of each row of n in order, and the places they come from; equal ones as they come. */
+export function sorted(p: Planner, x: Place, rows: number, n: number, descending: boolean): { keys: Place; places: Place } {
   const size = rows * n;
   const groups = Math.ceil(size / 64);
   const pair = () => ({ keys: p.scratch(size, "u32"), places: p.scratch(size, "u32") });
@@ -90,12 +88,20 @@ function order(p: Planner, x: Place, shape: readonly number[], k: number, descen
     p.run({ label: "sort: merge", code: mergeCode, params: { ...common, run: u32(run) }, groups, reads: from, writes });
     [from, to] = [to!, from];
   }
+  return from;
+}
+
+/** The first k of each row of n, in order. */
+function order(p: Planner, x: Place, shape: readonly number[], k: number, descending: boolean): void {
+  const n = shape.at(-1)!;
+  const rows = sizeOf(shape.slice(0, -1));
+  const { places } = sorted(p, x, rows, n, descending);
   p.run({
     label: "sort: values",
     code: pickCode,
-    params: { ...common, k: u32(k) },
+    params: { rows: u32(rows), n: u32(n), k: u32(k) },
     groups: Math.ceil((rows * k) / 64),
-    reads: { x, places: from.places },
+    reads: { x, places },
     writes: { values: p.output("values"), indices: p.output("indices") },
   });
 }

@@ -16,7 +16,7 @@ const f = (value: number): string => {
 
 const expTerms = [0.5, 0.166665181517601, 0.04166620224714279, 0.008369024842977524, 0.0013950725551694632];
 const expm1Terms = [0.5, 0.1666666716337204, 0.04166635125875473, 0.00833327230066061, 0.0013941207434982061, 0.00019914409494958818];
-const tanhTerms = [-0.33333319425582886, 0.13332602381706238, -0.05385385826230049, 0.021077757701277733, -0.006282472983002663];
+const tanhTerms = [2, -1.99999988079071, 1.3333234786987305, -0.6666752099990845, 0.2677305638790131, -0.0888480618596077];
 const logTerms = [
   0.3333333134651184, -0.250008225440979, 0.20001234114170074, -0.16623298823833466, 0.14201553165912628, -0.1316058188676834,
   0.12763327360153198, -0.07635654509067535,
@@ -78,15 +78,16 @@ const functions: Readonly<Record<string, MathFunction>> = {
   return select(V(1.0), e, x < V(0.0)) / (1.0 + e);
 }`,
   },
+  // m / (2 - m) with m = 1 - e^-2|x| to its relative accuracy near 0 too. -2|x| = n ln 2 - 2 r, |r| <= ln 2 / 4.
   m_tanh: {
-    // The built-in exponential is off by 3 + 2 |x| units, of which little is left in 1 - 2 / (e + 1).
     needs: ["copy_sign", "is_nan"],
     code: `fn m_tanh(x: V) -> V {
-  let t = abs(x);
-  let q = t * t;
-  let small = fma(t * q, ${polynomial("q", tanhTerms)}, t);
-  let large = 1.0 - 2.0 / (exp(2.0 * min(t, V(10.0))) + 1.0);
-  return select(copy_sign(select(large, small, t < V(0.55)), x), x, is_nan(x));
+  let t = min(abs(x), V(9.02));
+  let n = round(t * -2.8853900817779268);
+  let r = fma(n, V(-1.0609722e-4), fma(n, V(0.3466796875), t));
+  let power = bitcast<V>((vec4<i32>(n) + 127) << vec4<u32>(23u));
+  let m = fma(r * power, ${polynomial("r", tanhTerms)}, 1.0 - power);
+  return select(copy_sign(m / (2.0 - m), x), x, is_nan(x));
 }`,
   },
   m_erf: {
