@@ -31,32 +31,30 @@ INLINE void by_rows(const gemv_args *a, f32 *out, const f32 *x, i32 column, i32 
     }
 }
 
-/* Terms side by side (wRow = 1): four columns at a time. */
+/* Terms side by side (wRow = 1): one column after another, so that memory is read in one stream. */
 INLINE void by_columns(const gemv_args *a, f32 *out, const f32 *x, i32 column, i32 columns) {
-  i32 k = a->k, stride = a->wCol;
-  for (i32 c = 0; c < columns; c += 4) {
-    const f32 *w0 = a->w + (column + c) * stride, *w1 = w0 + MIN(1, columns - c - 1) * stride;
-    const f32 *w2 = w0 + MIN(2, columns - c - 1) * stride, *w3 = w0 + MIN(3, columns - c - 1) * stride;
-    vf s0 = vf_set(0.0f), s1 = s0, s2 = s0, s3 = s0, v;
+  i32 k = a->k;
+  for (i32 c = 0; c < columns; c++) {
+    const f32 *w = a->w + (column + c) * a->wCol;
+    vf s0 = vf_set(0.0f), s1 = s0, s2 = s0, s3 = s0;
     i32 i = 0;
-    for (; i + 4 <= k; i += 4) {
-      v = vf_load(x + i);
-      s0 = vf_fma(v, vf_load(w0 + i), s0), s1 = vf_fma(v, vf_load(w1 + i), s1);
-      s2 = vf_fma(v, vf_load(w2 + i), s2), s3 = vf_fma(v, vf_load(w3 + i), s3);
+    for (; i + 16 <= k; i += 16) {
+      s0 = vf_fma(vf_load(x + i), vf_load(w + i), s0), s1 = vf_fma(vf_load(x + i + 4), vf_load(w + i + 4), s1);
+      s2 = vf_fma(vf_load(x + i + 8), vf_load(w + i + 8), s2), s3 = vf_fma(vf_load(x + i + 12), vf_load(w + i + 12), s3);
     }
-    if (i < k) {
-      i32 left = k - i;
-      v = vf_load_part(x + i, left, 0.0f);
-      s0 = vf_fma(v, vf_load_part(w0 + i, left, 0.0f), s0), s1 = vf_fma(v, vf_load_part(w1 + i, left, 0.0f), s1);
-      s2 = vf_fma(v, vf_load_part(w2 + i, left, 0.0f), s2), s3 = vf_fma(v, vf_load_part(w3 + i, left, 0.0f), s3);
-    }
-    vf_put(out + c, (vf){vf_sum(s0), vf_sum(s1), vf_sum(s2), vf_sum(s3)}, columns - c);
+    for (; i + 4 <= k; i += 4) s0 = vf_fma(vf_load(x + i), vf_load(w + i), s0);
+    if (i < k) s1 = vf_fma(vf_load_part(x + i, k - i, 0.0f), vf_load_part(w + i, k - i, 0.0f), s1);
+    out[c] = vf_sum((s0 + s1) + (s2 + s3));
   }
 }
 
+/* Units that one thread takes together are read together, as far as their sums fit the cache. */
+enum { SUMS = 4096 };
+
 KERNEL(gemv) {
-  for (i32 unit = begin; unit < end; unit++) {
-    i32 column = unit * a->columns, columns = MIN(a->columns, a->n - column);
+  i32 last = MIN(end * a->columns, a->n);
+  for (i32 column = begin * a->columns; column < last; column += SUMS) {
+    i32 columns = MIN(SUMS, last - column);
     for (i32 row = 0; row < a->m; row++) {
       i32 at = row * a->yRow + column;
       f32 *y = a->y + at;

@@ -100,7 +100,7 @@ const elementsOn = (place: Place, elements: number): Place =>
 function multiplyFewRows(p: Planner, given: Product): boolean {
   const { m, n, k, a, b, c, bias, residual, pre } = given;
   const activation = activations[given.activation ?? "identity"];
-  // Rows are read along a block of columns; columns four at a time.
+  // Rows are read along a block of columns; columns one after another.
   const columnsOf = (side: number, extent: number) => (side === 1 ? Math.min(1024, Math.max(256, ceilDiv(extent, 16) * 8)) : 32);
   const common = { y: c, k, alpha: 1, activation };
   if (m <= fewRows && n > 1 && (a.column === 1 || k === 1) && (b.row === 1 || b.column === 1) && b.row >= 0 && b.column >= 0) {
