@@ -10,6 +10,7 @@ import { primitiveSamples } from "@x/tensor/samples";
 import { describe, expect, test } from "vitest";
 import { webgpuKernels } from "../src/kernels/all.ts";
 import { launchText, PlanningDriver } from "./planning.ts";
+import { smallSamples } from "./small-samples.ts";
 
 const folder = new URL("./__snapshots__/", import.meta.url);
 const fileOf = ({ name }: Kernel) => `${name.replace(/^webgpu /, "").replace(/\W+/g, "-")}.wgsl.snap`;
@@ -37,21 +38,10 @@ test("nothing but the kernels there are is on record", () => {
 
 /** Elements up to which a case is small. */
 const small = 1 << 14;
-const listOf = (input: OpSample["inputs"][string]): readonly SampleInput[] =>
-  input === undefined || typeof input === "number" ? [] : ([input].flat() as SampleInput[]);
-const elementsOf = ({ inputs }: OpSample): number =>
-  Object.values(inputs)
-    .flatMap(listOf)
-    .reduce((n, { shape }) => n + sizeOf(shape), 0);
 
 /** The largest small sample that a kernel serves: past the ends of its tiles, where it takes its usual form. */
 function largest(kernel: Kernel): { name: string; run: () => void } {
-  const samples = [...primitiveSamples, ...opSamples]
-    .filter((sample) => sample.op?.contract === kernel.contract)
-    .map((sample) => sample as OpSample)
-    .filter((sample) => elementsOf(sample) <= small)
-    .sort((a, b) => elementsOf(b) - elementsOf(a));
-  for (const { name, op, inputs, attrs } of samples) {
+  for (const { name, op, inputs, attrs } of smallSamples([...primitiveSamples, ...opSamples], kernel.contract, small)) {
     const run = () => void everyOutput(op, placed(inputs), attrs);
     driver.steps.length = 0;
     try {

@@ -1,0 +1,39 @@
+import { embedding, linear, rope, softmax } from "@x/ops";
+import { samples as opSamples } from "@x/ops/samples";
+import { isFloat, matmul, type OpSample, type SampleInput } from "@x/tensor";
+import { primitiveSamples } from "@x/tensor/samples";
+import { conformance } from "@x/testing";
+import { describe, test } from "vitest";
+import { onAdapter } from "./adapter.ts";
+import { smallSamples, tensorsOf } from "./small-samples.ts";
+
+const samples = [...primitiveSamples, ...opSamples];
+const inHalf = (input: SampleInput): SampleInput => (isFloat(input.dtype ?? "f32") ? { ...input, dtype: "f16" } : input);
+/** A case of f32 in f16: sums of some hundred products are f32, but their terms are rounded on the way. */
+const narrowed = (sample: OpSample): OpSample => ({
+  ...{ name: `${sample.name}, in half precision`, op: sample.op, ...(sample.attrs && { attrs: sample.attrs }) },
+  inputs: Object.fromEntries(
+    Object.entries(sample.inputs).map(([name, input]) => [
+      name,
+      typeof input === "object" && !Array.isArray(input) ? inHalf(input as SampleInput) : input,
+    ]),
+  ),
+  tolerance: { atol: 1e-2, rtol: 1e-2 },
+});
+/** Few: a norm with its gradients takes lavapipe ten seconds to compile, attention half a minute. */
+const models = [matmul, linear, softmax, rope, embedding];
+
+// Lavapipe has shader-f16, as GPUs do and SwiftShader does not; kernels plan as for one of them.
+await onAdapter(
+  (device) =>
+    conformance(
+      device,
+      [
+        ...samples.filter((sample) => tensorsOf(sample).some(({ dtype }) => dtype === "f16")),
+        ...models.flatMap((op) => smallSamples(samples, op.contract, 6000).slice(0, 1).map(narrowed)),
+      ],
+      { describe, test },
+    ),
+  "lavapipe",
+  { defaultLimits: true, caps: { software: false } },
+);
