@@ -180,7 +180,7 @@ export class Planner {
 
   /** A pointwise program over `shape` into contiguous memory. Leaves without strides are keys. */
   program(program: Program, shape: readonly number[], leaves: readonly (Strided | Place)[], out: Place): void {
-    const launch = programLaunch(program, shape, leaves, out);
+    const launch = programLaunch(program, shape, leaves, out, this.caps.software ? 64 : 4096);
     if (launch) this.#launches.push(launch);
   }
 

@@ -5,6 +5,8 @@ import { castTo, emitters, type Lane, mentioned } from "./instructions.ts";
 import { mathSource } from "./math.ts";
 
 const workgroup = 256;
+/** Vectors that an invocation computes, at most: where there are enough of them, starting invocations would cost more than the work. */
+const mostRounds = 16;
 
 /** How a leaf is fetched for four neighbouring elements. */
 type Fetch =
@@ -25,24 +27,27 @@ interface Leaf {
 }
 
 /**
- * The launch of a pointwise program over `shape`, four elements of the row-major order an invocation, into contiguous memory; undefined where there is nothing to do. Leaves without
- * strides are keys. Constants and strides are parameters, so that programs of one form share a pipeline.
+ * The launch of a pointwise program over `shape`, vectors of four elements of the row-major order, into contiguous memory; undefined where there is nothing to do. Leaves without
+ * strides are keys. Constants and strides are parameters, so that programs of one form share a pipeline. With `busy` workgroups the adapter is busy.
  */
 export function programLaunch(
   program: Program,
   shape: readonly number[],
   leaves: readonly (Strided | Place)[],
   out: Place,
+  busy: number,
 ): WebgpuLaunch | undefined {
   const size = shape.reduce((n, extent) => n * extent, 1);
   if (size === 0) return undefined;
+  const chunks = Math.ceil(size / 4);
+  const share = workgroup * Math.min(mostRounds, Math.max(1, Math.floor(chunks / (workgroup * busy))));
   const iteration = collapse(
     shape,
     leaves.map((leaf) => ("strides" in leaf ? leaf.strides : undefined)),
   );
   const rowwise = iteration.extents.at(-1)! % 4 === 0 || iteration.extents.length === 1;
   const fetched = leaves.map((leaf, i) => describe(leaf, i, iteration, rowwise));
-  const params: Record<string, Param> = { chunks: u32(Math.ceil(size / 4)) };
+  const params: Record<string, Param> = { chunks: u32(chunks), share: u32(share) };
   for (const [i, extent] of iteration.extents.entries()) params[`extent${i}`] = u32(extent);
   for (const { name, fetch, offset, strides } of fetched) {
     // A place without strides adds nothing but its offset.
@@ -69,7 +74,7 @@ export function programLaunch(
       { name: "out", buffer: out.name, elements: { dtype: out.dtype, width: 4 }, access: "write" },
     ],
     params,
-    groups: Math.ceil(size / (4 * workgroup)),
+    groups: Math.ceil(chunks / share),
   };
 }
 
@@ -143,8 +148,9 @@ function source(iteration: Iteration, leaves: readonly Leaf[], rowwise: boolean,
   return `${mathSource(mentioned(code))}
 @compute @workgroup_size(${workgroup})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let c = group_of(group) * ${workgroup}u + lane;
-  if (c < p.chunks) {
+  let first = group_of(group) * p.share;
+  let end = min(p.chunks, first + p.share);
+  for (var c = first + lane; c < end; c += ${workgroup}u) {
     ${[...fetches(iteration, leaves, rowwise), code].join("\n    ")}
   }
 }
