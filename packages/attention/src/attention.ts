@@ -6,6 +6,8 @@ import type { LayerCache } from "./kv-cache.ts";
 /** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what is cached. */
 export interface Rotation extends Module {
   forward(x: Tensor, positions: Tensor, total?: number): Tensor;
+  /** For keys, where they are turned otherwise than queries: xPos. */
+  forwardKeys?(x: Tensor, positions: Tensor, total?: number): Tensor;
 }
 /** Normalises each head's queries or keys over headDim. */
 export interface HeadNorm extends Module {
@@ -182,7 +184,7 @@ export class SelfAttention extends Heads {
   forward(x: Tensor, { positions, keyMask, cache, total }: AttendOptions = {}): Tensor {
     const q = this.#turn(this.queries(x), positions, total);
     const { k, v } = this.keysAndValues(x, "x");
-    const turned = this.#turn(k, positions, total);
+    const turned = this.#turn(k, positions, total, "forwardKeys");
     if (cache) this.#checkCached();
     const o = cache ? cache.attend(q, turned, v, this.scale) : this.attend({ q, k: turned, v }, keyMask, this.causal);
     return this.output.forward(joinHeads(o));
@@ -200,10 +202,10 @@ export class SelfAttention extends Heads {
         );
   }
 
-  #turn(x: Tensor, positions: Tensor | undefined, total: number | undefined): Tensor {
+  #turn(x: Tensor, positions: Tensor | undefined, total: number | undefined, by: "forward" | "forwardKeys" = "forward"): Tensor {
     if (!this.rotation) return x;
     if (!positions) throw new TensorError("SelfAttention: positions are needed for its rotation. Pass { positions: arange(length) }.");
-    return this.rotation.forward(x, positions, total);
+    return this.rotation[by]?.(x, positions, total) ?? this.rotation.forward(x, positions, total);
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Linear, Module, withTraining } from "@x/nn";
 import { dropout, softmax } from "@x/ops";
+import { AlibiBias, alibiSlopes, T5RelativeBias, t5Bucket, XPosPositions } from "@x/posenc";
 import { arange, compile, Generator, grad, Parameter, randn, reference, setDefaultDevice, Tensor, tensor, withGenerator } from "@x/tensor";
 import { tensorMatchers } from "@x/testing/vitest";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -72,6 +73,49 @@ test("a bias by distance and a soft cap, with the gradient of the table", async 
   await expect(layer.forward(x)).toBeCloseToTensor(other(), close);
   const gradient = (run: () => Tensor) => grad(() => run().square().sum(), [table.table])[0]!;
   await expect(gradient(() => layer.forward(x))).toBeCloseToTensor(gradient(other), { atol: 1e-4, rtol: 1e-4 });
+});
+
+test("ALiBi and T5's buckets add what their formulas say, at any length", async () => {
+  const alibi = new AlibiBias({ numHeads: 2 });
+  const buckets = new T5RelativeBias({ numHeads: 2, numBuckets: 4, maxDistance: 3 });
+  const weight = await buckets.weight.value.data();
+  const slopes = alibiSlopes(2);
+  const by = (length: number, bias: (head: number, distance: number) => number) =>
+    tensor(
+      Float32Array.from({ length: 2 * length * length }, (_, at) =>
+        bias(Math.floor(at / length ** 2), (at % length) - (Math.floor(at / length) % length)),
+      ),
+      { shape: [2, length, length] },
+    );
+  for (const length of [1, 2, 9]) {
+    const x = randn([2, length, 8]);
+    const past = make({ distanceBias: alibi });
+    await expect(past.forward(x)).toBeCloseToTensor(
+      dense(past, x, (s) => hidden(s.add(by(length, (head, d) => -slopes[head]! * Math.abs(d))), (i, j) => j <= i)),
+      close,
+    );
+    const both = make({ distanceBias: buckets, causal: false, scale: 1 });
+    await expect(both.forward(x)).toBeCloseToTensor(
+      dense(both, x, (s) => s.add(by(length, (head, d) => weight[2 * t5Bucket(d, buckets.buckets) + head]!))),
+      close,
+    );
+  }
+});
+
+test("keys may be turned otherwise than queries", async () => {
+  const rotation = new XPosPositions({ headDim: 4, maxLength: 64, scaleBase: 8 });
+  const layer = make({ rotation });
+  const x = randn([1, 6, 8]);
+  const positions = arange(6);
+  const heads = (linear: Linear) => linear.forward(x).reshape([1, 6, 2, 4]).permute([0, 2, 1, 3]);
+  const [q, k, v] = [
+    rotation.forward(heads(layer.query), positions),
+    rotation.forwardKeys(heads(layer.key), positions),
+    heads(layer.value),
+  ];
+  const weights = softmax({ x: hidden(q.matmul(k.transpose()).mul(layer.scale), (i, j) => j <= i) });
+  const expected = layer.output.forward(weights.matmul(v).permute([0, 2, 1, 3]).reshape([1, 6, 8]));
+  await expect(layer.forward(x, { positions })).toBeCloseToTensor(expected, close);
 });
 
 test("cross-attention takes the same parts", async () => {

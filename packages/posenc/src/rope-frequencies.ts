@@ -29,6 +29,16 @@ export type RopeScaling =
       readonly mscale?: number | undefined;
       readonly mscaleAllDim?: number | undefined;
       readonly truncate?: boolean;
+    }
+  /** Each pair's frequency divided by a number of its own, found by search: one list up to the original length, another beyond. Ding et al. 2024, arXiv 2402.13753; Phi-3. */
+  | {
+      readonly type: "longrope";
+      readonly shortFactors: readonly number[];
+      readonly longFactors: readonly number[];
+      readonly originalMaxLength: number;
+      /** The largest length over the original one, by which attention is sharpened: sqrt(1 + ln factor / ln originalMaxLength). */
+      readonly factor: number;
+      readonly attentionFactor?: number | undefined;
     };
 
 export interface RopeFrequencies {
@@ -43,7 +53,7 @@ const plain = (dim: number, base: number): Float64Array => Float64Array.from({ l
 /** A base that stretches the longest of `dim` dimensions' wavelengths by `factor`. */
 const stretched = (dim: number, base: number, factor: number): number => base * factor ** (dim / (dim - 2));
 
-/** The frequencies of `dim` rotated dimensions; `length`, positions in all, matters to dynamic scaling alone. */
+/** The frequencies of `dim` rotated dimensions; `length`, positions in all, matters to dynamic scaling and LongRoPE. */
 export function ropeFrequencies(dim: number, base: number, scaling: RopeScaling, length: number): RopeFrequencies {
   check(dim, base, scaling);
   switch (scaling.type) {
@@ -62,10 +72,12 @@ export function ropeFrequencies(dim: number, base: number, scaling: RopeScaling,
       return { frequencies: plain(dim, base).map((f) => llama3(f, scaling)), attentionFactor: 1 };
     case "yarn":
       return yarn(dim, base, scaling);
+    case "longrope":
+      return longrope(dim, base, scaling, length);
   }
 }
 
-const types: readonly RopeScaling["type"][] = ["default", "linear", "ntk", "dynamic", "llama3", "yarn"];
+const types: readonly RopeScaling["type"][] = ["default", "linear", "ntk", "dynamic", "llama3", "yarn", "longrope"];
 
 function check(dim: number, base: number, scaling: RopeScaling): void {
   if (!Number.isSafeInteger(dim) || dim < 2 || dim % 2 !== 0)
@@ -87,6 +99,15 @@ function check(dim: number, base: number, scaling: RopeScaling): void {
     expectPositive(who, { betaFast, betaSlow, attentionFactor });
     if (betaSlow >= betaFast) throw new TensorError(`${who}: betaSlow ${betaSlow} must be below betaFast ${betaFast}.`);
     if (base === 1) throw new TensorError(`${who}: base must not be 1.`);
+  }
+  if (scaling.type === "longrope") {
+    expectPositive(who, { attentionFactor: scaling.attentionFactor ?? 1 });
+    for (const name of ["shortFactors", "longFactors"] as const) {
+      const factors = scaling[name];
+      if (factors.length !== dim / 2)
+        throw new TensorError(`${who}: ${name} must be ${dim / 2}, one for each pair, got ${factors.length}.`);
+      for (const [i, factor] of factors.entries()) expectPositive(who, { [`${name}[${i}]`]: factor });
+    }
   }
 }
 
@@ -117,4 +138,12 @@ function yarnAttention({ factor, attentionFactor, mscale, mscaleAllDim }: Extrac
   const temperature = (scale: number) => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
   if (attentionFactor !== undefined) return attentionFactor;
   return mscale && mscaleAllDim ? temperature(mscale) / temperature(mscaleAllDim) : temperature(1);
+}
+
+function longrope(dim: number, base: number, scaling: Extract<RopeScaling, { type: "longrope" }>, length: number): RopeFrequencies {
+  const { shortFactors, longFactors, originalMaxLength, factor } = scaling;
+  const factors = length > originalMaxLength ? longFactors : shortFactors;
+  // The same on both sides of the switch.
+  const { attentionFactor = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalMaxLength)) } = scaling;
+  return { frequencies: plain(dim, base).map((f, i) => f / factors[i]!), attentionFactor };
 }

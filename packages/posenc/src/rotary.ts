@@ -1,8 +1,9 @@
 import { expectChoice, expectCounts, Module } from "@x/nn";
 import { rope } from "@x/ops";
-import { Cell, type Device, ShapeError, show, type Tensor, TraceError } from "@x/tensor";
+import { ShapeError, show, type Tensor, TraceError } from "@x/tensor";
 import { checkLength } from "./length.ts";
 import { type RopeFrequencies, type RopeScaling, ropeFrequencies } from "./rope-frequencies.ts";
+import { type RotaryTables, rowsOf, tablesOf } from "./rotary-tables.ts";
 
 export interface RotaryOptions {
   readonly headDim: number;
@@ -14,12 +15,6 @@ export interface RotaryOptions {
   /** Which elements form a pair: (i, i + half), as Hugging Face's Llama and NeoX, or (2i, 2i + 1), as Meta's and GPT-J. */
   readonly pairs?: "halves" | "interleaved";
   readonly scaling?: RopeScaling;
-}
-
-/** cos and sin [positions, pairs] of every position's angles. */
-export interface RotaryTables {
-  readonly cos: Cell;
-  readonly sin: Cell;
 }
 
 /** Rotary positions for queries and keys [batch, heads, length, headDim], from tables made in f64. Nothing is trained. Su et al. 2021, arXiv 2104.09864. */
@@ -51,8 +46,8 @@ export class RotaryPositions extends Module {
   }
 
   /**
-   * The tables for sequences of `length`, cached positions included. Only dynamic scaling needs the call, outside and before each step that is compiled: beyond
-   * the original length the cells are rewritten for each new length, as the reference implementation does; keys that are cached keep their angles, and a gradient spans one length.
+   * The tables for sequences of `length`, cached positions included. Only dynamic scaling and LongRoPE need the call, outside and before each step that is compiled: beyond
+   * the original length the cells are rewritten, for each new length or once, as the reference implementations do; keys that are cached keep their angles, and a gradient spans one length.
    */
   prepare(length: number): RotaryTables {
     const key = this.#keyOf(length);
@@ -96,29 +91,12 @@ export class RotaryPositions extends Module {
   }
 
   #keyOf(length: number): number {
-    return this.scaling.type === "dynamic" ? Math.max(length, this.scaling.originalMaxLength) : 0;
+    const { scaling } = this;
+    if (scaling.type === "longrope") return length > scaling.originalMaxLength ? this.maxLength : 0;
+    return scaling.type === "dynamic" ? Math.max(length, scaling.originalMaxLength) : 0;
   }
 
   #columns(key: number): RopeFrequencies {
     return ropeFrequencies(this.rotaryDim, this.base, this.scaling, key);
   }
-}
-
-/** cos and sin of the first `rows` positions, times the attention factor, row-major. */
-function rowsOf({ frequencies, attentionFactor }: RopeFrequencies, rows: number) {
-  const pairs = frequencies.length;
-  const [cosines, sines] = [new Float32Array(rows * pairs), new Float32Array(rows * pairs)];
-  for (let at = 0, position = 0; position < rows; position++)
-    for (let i = 0; i < pairs; i++, at++) {
-      const angle = position * frequencies[i]!;
-      cosines[at] = Math.cos(angle) * attentionFactor;
-      sines[at] = Math.sin(angle) * attentionFactor;
-    }
-  return { cosines, sines };
-}
-
-function tablesOf(columns: RopeFrequencies, rows: number, device?: Device): RotaryTables {
-  const { cosines, sines } = rowsOf(columns, rows);
-  const shape = [rows, columns.frequencies.length];
-  return { cos: new Cell({ shape, device, data: cosines }), sin: new Cell({ shape, device, data: sines }) };
 }

@@ -122,5 +122,7 @@ test("what cannot be is refused by name", () => {
   expect(make({ type: "llama3", factor: 2, originalMaxLength: 8, lowFactor: 4, highFactor: 1 })).toThrow(
     "lowFactor 4 must be below highFactor 1",
   );
-  expect(make({ type: "spiral" })).toThrow('rope: scaling.type must be one of default, linear, ntk, dynamic, llama3, yarn, got "spiral"');
+  expect(make({ type: "spiral" })).toThrow(
+    'rope: scaling.type must be one of default, linear, ntk, dynamic, llama3, yarn, longrope, got "spiral"',
+  );
 });

@@ -130,9 +130,18 @@ function scalingOf(rope: ConfigReader, raw: PublishedConfig, maxLength: number):
         mscaleAllDim: rope.optional("mscale_all_dim"),
         truncate: rope.boolean("truncate", true),
       };
+    case "longrope":
+      return {
+        type,
+        shortFactors: (rope.list("short_factor") ?? []) as readonly number[],
+        longFactors: (rope.list("long_factor") ?? []) as readonly number[],
+        originalMaxLength,
+        factor: originalMaxLength < maxLength ? maxLength / originalMaxLength : rope.number("factor", 1),
+        attentionFactor: rope.optional("attention_factor"),
+      };
     default:
       throw new TensorError(
-        `Llama: rope type "${type}" in config.json is not supported; known are default, linear, dynamic, llama3, yarn.`,
+        `Llama: rope type "${type}" in config.json is not supported; known are default, linear, dynamic, llama3, yarn, longrope.`,
       );
   }
 }
