@@ -5,7 +5,7 @@ import { reference, setDefaultDevice, type Tensor, tensor, vjp, zeros } from "@x
 import { compareOutput, type ParityCase, readParityModule, Stream } from "@x/testing";
 import { tensorMatchers } from "@x/testing/vitest";
 import { beforeAll, describe, expect, test } from "vitest";
-import { LayerNorm, RMSNorm } from "../src/index.ts";
+import { L2Norm, LayerNorm, RMSNorm } from "../src/index.ts";
 
 expect.extend(tensorMatchers);
 beforeAll(() => setDefaultDevice(reference()));
@@ -135,4 +135,53 @@ test("options are checked, and parameters are named as published", () => {
   expect([...new LayerNorm({ dim: 2, bias: false }).namedParameters().keys()]).toEqual(["weight"]);
   expect([...new RMSNorm({ dim: 2 }).namedParameters().keys()]).toEqual(["weight"]);
   expect([new LayerNorm({ dim: 2 }).eps, new RMSNorm({ dim: 2 }).eps]).toEqual([1e-5, 1e-6]);
+});
+
+test("Gemma's RMS norm adds 1 to its weight, and rounds after it multiplies", async () => {
+  const dim = 64;
+  const values = new Stream("gemma").normal(dim);
+  const weights = new Stream("weights").normal(dim);
+  const gemma = new RMSNorm({ dim, weightOffset: 1, castBeforeWeight: false });
+  const llama = new RMSNorm({ dim, weightOffset: 1 });
+  expect(await gemma.weight.data()).toEqual(new Float32Array(dim));
+  for (const layer of [gemma, llama]) loadStateDict(layer, new Map([["weight", { shape: [dim], values: Float32Array.from(weights) }]]));
+  const x = tensor(Float32Array.from(values), { shape: [1, dim] }).cast("bf16");
+  // In f32, rounded once.
+  const wide = x.cast("f32");
+  const y = wide.mul(wide.square().mean(-1, { keepDims: true }).add(1e-6).rsqrt());
+  const expected = await y
+    .mul(tensor(Float32Array.from(weights), { shape: [dim] }).add(1))
+    .cast("bf16")
+    .data();
+  expect(await gemma.forward(x).data()).toEqual(expected);
+  // Rounded twice, some differ by a unit.
+  const twice = await llama.forward(x).data();
+  expect(twice.some((value, i) => value !== expected[i])).toBe(true);
+  const { y: added, sum } = gemma.addNorm(x, x);
+  expect(sum.dtype).toBe("bf16");
+  expect(await added.data()).toEqual(await gemma.forward(x.add(x)).data());
+});
+
+describe("L2Norm", () => {
+  test("makes rows of length 1; a row of zeros stays", async () => {
+    await expect(
+      new L2Norm().forward(
+        tensor([
+          [3, 4],
+          [0, 0],
+        ]),
+      ),
+    ).toBeCloseToTensor([
+      [0.6, 0.8],
+      [0, 0],
+    ]);
+  });
+
+  test("multiplies each head by its factor, which is trained and bounded", async () => {
+    const norm = new L2Norm({ numHeads: 2, scale: 10 });
+    const x = tensor([3, 4, 0, -2], { shape: [1, 2, 1, 2] });
+    await expect(norm.forward(x)).toBeCloseToTensor([[[[6, 8]], [[0, -10]]]], { rtol: 1e-5 });
+    expect(norm.namedParameters().get("logScale")!.shape).toEqual([2, 1, 1]);
+    await expect(new L2Norm({ numHeads: 2, scale: 1e6 }).forward(x)).toBeCloseToTensor([[[[60, 80]], [[0, -100]]]], { rtol: 1e-4 });
+  });
 });
