@@ -22,4 +22,5 @@ export {
   type Rotation,
   SelfAttention,
 } from "./attention.ts";
+export { copyAsGrouped } from "./grouped.ts";
 export { KvCache, type KvCacheOptions, type LayerCache } from "./kv-cache.ts";
