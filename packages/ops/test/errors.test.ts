@@ -8,6 +8,9 @@ const f32 = (...shape: number[]): Tensor => zeros(shape);
 const i32 = (...shape: number[]): Tensor => zeros(shape, { dtype: "i32" });
 const f16 = (...shape: number[]): Tensor => zeros(shape, { dtype: "f16" });
 const u32 = (...shape: number[]): Tensor => zeros(shape, { dtype: "u32" });
+const u8 = (...shape: number[]): Tensor => zeros(shape, { dtype: "u8" });
+const four = { bits: 4, group: 32 } as const;
+const coded = (given: object = {}) => ({ x: f32(2, 40), weight: u8(5, 32), scales: f32(5, 2), zeros: u8(5, 2), ...given });
 const bool = (...shape: number[]): Tensor => zeros(shape, { dtype: "bool" });
 const scale = { scale: 1 };
 const qkv = (q: Shape, k: Shape, v: Shape = k) => ({ q: zeros(q), k: zeros(k), v: zeros(v) });
@@ -62,6 +65,50 @@ const cases: readonly (readonly [string, () => unknown, ...string[]])[] = [
     "got [2]",
   ],
   ["addRmsNorm: residual", () => ops.addRmsNorm({ x: f32(2, 3), residual: f16(2, 3) }), "addRmsNorm", "residual is f16", "x is f32"],
+  [
+    "quantizedLinear: weight",
+    () => ops.quantizedLinear(coded({ weight: u8(5, 64) }), four),
+    "quantizedLinear",
+    "weight",
+    "[outputs, 32]",
+    "[2, 40]",
+    "4 bits",
+    "[5, 64]",
+  ],
+  [
+    "quantizedLinear: dtype",
+    () => ops.quantizedLinear(coded({ zeros: i32(5, 2) }), four),
+    "quantizedLinear",
+    "zeros",
+    "u8",
+    "i32",
+    "quantize(",
+  ],
+  [
+    "quantizedLinear: scales",
+    () => ops.quantizedLinear(coded({ scales: f32(5, 1) }), four),
+    "quantizedLinear",
+    "scales",
+    "[5, 2]",
+    "[5, 1]",
+  ],
+  ["quantizedLinear: bits", () => ops.quantizedLinear(coded(), { bits: 3 as 4, group: 32 }), "quantizedLinear", "bits", "4 or 8", "got 3"],
+  [
+    "quantize: group",
+    () => ops.quantize([1], { outputs: 1, inputs: 1 }, { bits: 8, group: 16 as 32 }),
+    "quantize",
+    "group",
+    "32, 64 or 128",
+    "got 16",
+  ],
+  [
+    "quantize: numbers",
+    () => ops.quantize([1], { outputs: 2, inputs: 3 }, { bits: 8, group: 32 }),
+    "quantize",
+    "[2, 3]",
+    "6 numbers",
+    "got 1",
+  ],
   ["linear: weight", () => ops.linear({ x: f32(2, 3), weight: f32(3, 5) }), "linear", "weight", "[outputs, 3]", "[2, 3]", "got [3, 5]"],
   ["linear: bias", () => ops.linear({ x: f32(2, 3), weight: f32(5, 3), bias: f32(3) }), "linear", "bias", "[5]", "got [3]"],
   ["linear: dtype of bias", () => ops.linear({ x: f32(2, 3), weight: f32(5, 3), bias: f16(5) }), "linear", "bias is f16", "x is f32"],

@@ -12,6 +12,7 @@ import { normKernels } from "./norm.ts";
 import { pointwiseKernel } from "./pointwise.ts";
 import { linearKernel } from "./product/linear.ts";
 import { matmulKernel } from "./product/matmul.ts";
+import { quantizedLinearKernel } from "./quantized/linear.ts";
 import { reduceKernels } from "./reduce.ts";
 import { ropeKernel } from "./rope.ts";
 import { softmaxKernels } from "./softmax.ts";
@@ -20,7 +21,7 @@ import { writeRowsKernel } from "./write-rows.ts";
 
 /** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
 export const webgpuKernels = (): Kernel[] => [
-  ...[pointwiseKernel, copyKernel, concatKernel, embedKernel, matmulKernel, linearKernel],
+  ...[pointwiseKernel, copyKernel, concatKernel, embedKernel, matmulKernel, linearKernel, quantizedLinearKernel],
   ...[takeKernel, putAddKernel, gatherKernel, scatterAddKernel, embeddingKernel],
   ...[...reduceKernels, ...cumulativeKernels, sortKernel, topKKernel, adamwKernel, sumOfSquaresKernel],
   ...[...softmaxKernels, ...normKernels, ...crossEntropyKernels, fftKernel, convolutionKernel],

@@ -8,6 +8,7 @@ import { dropoutSamples } from "./dropout.ts";
 import { embeddingSamples } from "./embedding.ts";
 import { layerNormSamples } from "./layer-norm.ts";
 import { linearSamples } from "./linear.ts";
+import { quantizedLinearSamples } from "./quantized-linear.ts";
 import { rmsNormSamples } from "./rms-norm.ts";
 import { ropeSamples } from "./rope.ts";
 import { softmaxSamples } from "./softmax.ts";
@@ -24,6 +25,7 @@ export const samples: readonly Sample[] = [
   ...embeddingSamples,
   ...layerNormSamples,
   ...linearSamples,
+  ...quantizedLinearSamples,
   ...rmsNormSamples,
   ...ropeSamples,
   ...softmaxSamples,
