@@ -44,6 +44,41 @@ typedef struct {
 typedef struct {
   f32 *y;
   f32 *x;
+  u8 *weight;
+  f32 *scales;
+  u8 *zeros;
+  f32 *bias;
+  i32 m;
+  i32 n;
+  i32 k;
+  i32 bits;
+  i32 group;
+  i32 groups;
+  i32 rowBytes;
+  i32 columns;
+} quantized_gemv_args;
+
+typedef struct {
+  f32 *y;
+  f32 *x;
+  u8 *weight;
+  f32 *scales;
+  u8 *zeros;
+  f32 *bias;
+  i32 m;
+  i32 n;
+  i32 k;
+  i32 bits;
+  i32 group;
+  i32 groups;
+  i32 rowBytes;
+  i32 mTile;
+  i32 nTile;
+} quantized_gemm_args;
+
+typedef struct {
+  f32 *y;
+  f32 *x;
   i32 n;
   i32 log;
 } softmax_args;

@@ -26,6 +26,18 @@ export const abi = {
     "inner:i32 m:i32 n:i32 k:i32 mTile:i32 nTile:i32 packed:i32 activation:i32 alpha:f32 beta:f32",
     "aRow:i32 aCol:i32 aOuter:i32 aInner:i32 bRow:i32 bCol:i32 bOuter:i32 bInner:i32 cRow:i32 cOuter:i32 cInner:i32",
   ],
+  /**
+   * y[m, n] = x[m, k] W^T + bias for m <= 4 rows; W[o, i] = (code i of row o - zeros[o, g]) scales[o, g], g = i / group. Rows of codes are `rowBytes`, whole groups. Units: blocks of `columns` outputs.
+   */
+  quantized_gemv: [
+    "y:f32* x:f32* weight:u8* scales:f32* zeros:u8* bias?:f32*",
+    "m:i32 n:i32 k:i32 bits:i32 group:i32 groups:i32 rowBytes:i32 columns:i32",
+  ],
+  /** The same for many rows. Units: tiles of mTile (<= 96) rows x nTile (<= 64, a multiple of 8) outputs. */
+  quantized_gemm: [
+    "y:f32* x:f32* weight:u8* scales:f32* zeros:u8* bias?:f32*",
+    "m:i32 n:i32 k:i32 bits:i32 group:i32 groups:i32 rowBytes:i32 mTile:i32 nTile:i32",
+  ],
   /** y = softmax of each row of n, or its logarithm. Units: rows. */
   softmax: ["y:f32* x:f32*", "n:i32 log:i32"],
   /** dx from y and dy: y (dy - sum(y dy)), or dy - exp(y) sum(dy) of the logarithm. Units: rows. */

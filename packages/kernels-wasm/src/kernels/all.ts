@@ -19,6 +19,7 @@ import {
   rmsNormKernel,
 } from "./norm.ts";
 import { pointwiseKernel } from "./pointwise.ts";
+import { quantizedLinearKernel } from "./quantized-linear.ts";
 import { reduceKernels } from "./reduce.ts";
 import { ropeKernel } from "./rope.ts";
 import { softmaxKernels } from "./softmax.ts";
@@ -26,7 +27,7 @@ import { sortKernel, topKKernel } from "./sort.ts";
 
 /** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
 export const wasmKernels = (): Kernel[] => [
-  ...[pointwiseKernel, copyKernel, concatKernel, embedKernel, matmulKernel, linearKernel],
+  ...[pointwiseKernel, copyKernel, concatKernel, embedKernel, matmulKernel, linearKernel, quantizedLinearKernel],
   ...[takeKernel, putAddKernel, gatherKernel, scatterAddKernel, embeddingKernel],
   ...[...reduceKernels, ...softmaxKernels, crossEntropyKernel, crossEntropyBackwardKernel],
   ...[layerNormKernel, layerNormBackwardKernel, addLayerNormKernel, rmsNormKernel, rmsNormBackwardKernel, addRmsNormKernel],
