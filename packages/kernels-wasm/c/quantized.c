@@ -7,58 +7,63 @@
 enum { KC = 512, MAX_ROWS = 96, STEP = 32, ROWS = 4 };
 
 typedef u8 vb __attribute__((vector_size(16)));
+typedef short vs __attribute__((vector_size(16)));
+typedef u16 vus __attribute__((vector_size(16)));
 typedef vb vb_any __attribute__((aligned(1)));
 
-#define WIDE(b, i) \
-  __builtin_convertvector((vi)__builtin_shufflevector(b, (vb){0}, i, 16, 16, 16, i + 1, 16, 16, 16, i + 2, 16, 16, 16, i + 3, 16, 16, 16), vf)
+/* Widening by halves, which is one instruction each; shuffles with zeros cost V8 a constant at every turn. */
+#define LOW8(b) (vs)__builtin_convertvector(__builtin_shufflevector(b, b, 0, 1, 2, 3, 4, 5, 6, 7), vus)
+#define HIGH8(b) (vs)__builtin_convertvector(__builtin_shufflevector(b, b, 8, 9, 10, 11, 12, 13, 14, 15), vus)
+#define LOW4(s) __builtin_convertvector(__builtin_convertvector(__builtin_shufflevector(s, s, 0, 1, 2, 3), vi), vf)
+#define HIGH4(s) __builtin_convertvector(__builtin_convertvector(__builtin_shufflevector(s, s, 4, 5, 6, 7), vi), vf)
 
-/* Codes i to i + 31 of a row, 16 to a vector. */
-INLINE void codes_of(const u8 *row, i32 bits, i32 i, vb *first, vb *second) {
-  if (bits == 8) {
-    *first = *(const vb_any *)(row + i), *second = *(const vb_any *)(row + i + 16);
-    return;
+INLINE vs vs_set(short x) { return (vs){x, x, x, x, x, x, x, x}; }
+
+/* Codes i to i + 31 of a row less their zero point. */
+INLINE void steps_of(const u8 *row, i32 bits, i32 i, vs zero, vf *w) {
+  vb first, second;
+  if (bits == 8) first = *(const vb_any *)(row + i), second = *(const vb_any *)(row + i + 16);
+  else {
+    vb pair = *(const vb_any *)(row + i / 2), low = pair & 15, high = (vb)((vus)pair >> 4) & 15;
+    first = __builtin_shufflevector(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    second = __builtin_shufflevector(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
   }
-  vb pair = *(const vb_any *)(row + i / 2), low = pair & 15, high = pair >> 4;
-  *first = __builtin_shufflevector(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  *second = __builtin_shufflevector(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  vs a = LOW8(first) - zero, b = HIGH8(first) - zero, c = LOW8(second) - zero, d = HIGH8(second) - zero;
+  w[0] = LOW4(a), w[1] = HIGH4(a), w[2] = LOW4(b), w[3] = HIGH4(b);
+  w[4] = LOW4(c), w[5] = HIGH4(c), w[6] = LOW4(d), w[7] = HIGH4(d);
 }
 
-/* sum += x (code - zero) over 16 codes, for each row. */
-INLINE void multiply_codes(vb codes, vf zero, const f32 *const *x, i32 rows, vf *sum) {
-  vf w0 = WIDE(codes, 0) - zero, w1 = WIDE(codes, 4) - zero, w2 = WIDE(codes, 8) - zero, w3 = WIDE(codes, 12) - zero;
-  for (i32 r = 0; r < rows; r++) {
-    sum[r] = vf_fma(vf_load(x[r]), w0, sum[r]), sum[r] = vf_fma(vf_load(x[r] + 4), w1, sum[r]);
-    sum[r] = vf_fma(vf_load(x[r] + 8), w2, sum[r]), sum[r] = vf_fma(vf_load(x[r] + 12), w3, sum[r]);
-  }
-}
-
-/* One output of `rows` rows; tail holds the last terms of each row, filled up with zeros to whole steps. */
-INLINE void one_output(const quantized_gemv_args *a, i32 o, i32 rows, i32 bits, const f32 *tail) {
+/* One output of `rows` rows, each summed in `chains` parts, so that additions need not wait for each other; tail holds the last terms of each row, filled up with zeros. */
+INLINE void one_output(const quantized_gemv_args *a, i32 o, i32 rows, i32 chains, i32 bits, const f32 *tail) {
   const u8 *row = a->weight + o * a->rowBytes;
-  vf acc[ROWS], sum[ROWS];
+  vf acc[ROWS], sum[ROWS * 4], w[8];
   i32 whole = a->k / STEP * STEP;
   for (i32 r = 0; r < rows; r++) acc[r] = vf_set(0.0f);
   for (i32 g = 0; g < a->groups; g++) {
-    vf zero = vf_set((f32)a->zeros[o * a->groups + g]), scale = vf_set(a->scales[o * a->groups + g]);
-    for (i32 r = 0; r < rows; r++) sum[r] = vf_set(0.0f);
+    vs zero = vs_set(a->zeros[o * a->groups + g]);
+    vf scale = vf_set(a->scales[o * a->groups + g]);
+    for (i32 r = 0; r < rows * chains; r++) sum[r] = vf_set(0.0f);
     i32 end = MIN(a->k, (g + 1) * a->group);
     for (i32 i = g * a->group; i < end; i += STEP) {
-      vb first, second;
-      const f32 *x[ROWS], *next[ROWS];
-      codes_of(row, bits, i, &first, &second);
-      for (i32 r = 0; r < rows; r++) x[r] = i < whole ? a->x + r * a->k + i : tail + r * STEP, next[r] = x[r] + 16;
-      multiply_codes(first, zero, x, rows, sum);
-      multiply_codes(second, zero, next, rows, sum);
+      steps_of(row, bits, i, zero, w);
+      for (i32 r = 0; r < rows; r++) {
+        const f32 *x = i < whole ? a->x + r * a->k + i : tail + r * STEP;
+        for (i32 j = 0; j < 8; j++) sum[r * chains + j % chains] = vf_fma(vf_load(x + 4 * j), w[j], sum[r * chains + j % chains]);
+      }
     }
-    for (i32 r = 0; r < rows; r++) acc[r] = vf_fma(sum[r], scale, acc[r]);
+    for (i32 r = 0; r < rows; r++) {
+      vf all = sum[r * chains];
+      for (i32 j = 1; j < chains; j++) all = all + sum[r * chains + j];
+      acc[r] = vf_fma(all, scale, acc[r]);
+    }
   }
   for (i32 r = 0; r < rows; r++) a->y[r * a->n + o] = vf_sum(acc[r]) + (a->bias ? a->bias[o] : 0.0f);
 }
 
-#define OUTPUTS(rows, bits) \
-  for (i32 o = first; o < last; o++) one_output(a, o, rows, bits, tail);
-#define BY_BITS(rows) \
-  if (a->bits == 8) { OUTPUTS(rows, 8) } else { OUTPUTS(rows, 4) }
+#define OUTPUTS(rows, chains, bits) \
+  for (i32 o = first; o < last; o++) one_output(a, o, rows, chains, bits, tail);
+#define BY_BITS(rows, chains) \
+  if (a->bits == 8) { OUTPUTS(rows, chains, 8) } else { OUTPUTS(rows, chains, 4) }
 
 /* Units: blocks of `columns` outputs. */
 KERNEL(quantized_gemv) {
@@ -68,7 +73,7 @@ KERNEL(quantized_gemv) {
     for (i32 i = 0; i < STEP; i++) tail[r * STEP + i] = whole + i < a->k ? a->x[r * a->k + whole + i] : 0.0f;
   for (i32 unit = begin; unit < end; unit++) {
     i32 first = unit * a->columns, last = MIN(a->n, first + a->columns);
-    if (a->m == 1) { BY_BITS(1) } else if (a->m == 2) { BY_BITS(2) } else if (a->m == 3) { BY_BITS(3) } else { BY_BITS(4) }
+    if (a->m == 1) { BY_BITS(1, 4) } else if (a->m == 2) { BY_BITS(2, 2) } else if (a->m == 3) { BY_BITS(3, 1) } else { BY_BITS(4, 1) }
   }
 }
 
@@ -79,13 +84,10 @@ static void unpack_panel(const quantized_gemm_args *a, f32 *panel, f32 *numbers,
     f32 *out = numbers + c * KC;
     for (i32 i = 0; i < terms; i += STEP) {
       i32 at = (o + c) * a->groups + (first + i) / a->group;
-      vf zero = vf_set((f32)a->zeros[at]), scale = vf_set(a->scales[at]);
-      vb codes[2];
-      codes_of(row, a->bits, first + i, codes, codes + 1);
-      for (i32 h = 0; h < 2; h++, out += 16) {
-        vf_store(out, (WIDE(codes[h], 0) - zero) * scale), vf_store(out + 4, (WIDE(codes[h], 4) - zero) * scale);
-        vf_store(out + 8, (WIDE(codes[h], 8) - zero) * scale), vf_store(out + 12, (WIDE(codes[h], 12) - zero) * scale);
-      }
+      vf scale = vf_set(a->scales[at]);
+      vf w[8];
+      steps_of(row, a->bits, first + i, vs_set(a->zeros[at]), w);
+      for (i32 j = 0; j < 8; j++) vf_store(out + i + 4 * j, w[j] * scale);
     }
   }
   pack_panel(panel, numbers, 1, KC, columns, terms);

@@ -13,8 +13,11 @@ export interface LinearOptions {
   readonly biasInit?: Init | undefined;
 }
 
+const brand = Symbol.for("@x/nn.linear");
+
 /** x W^T + b. [..., inputDim] -> [..., outputDim], with weight [outputDim, inputDim] as PyTorch keeps it. */
 export class Linear extends Module {
+  readonly [brand] = true;
   readonly weight: Parameter;
   readonly bias: Parameter | undefined;
 
@@ -24,6 +27,18 @@ export class Linear extends Module {
     const bound = 1 / Math.sqrt(inputDim);
     this.weight = parameter([outputDim, inputDim], init);
     this.bias = bias ? parameter([outputDim], biasInit ?? uniform(-bound, bound)) : undefined;
+  }
+
+  static isLinear(value: unknown): value is Linear {
+    return typeof value === "object" && value !== null && (value as Record<symbol, unknown>)[brand] === true;
+  }
+
+  get inputDim(): number {
+    return this.weight.shape[1]!;
+  }
+
+  get outputDim(): number {
+    return this.weight.shape[0]!;
   }
 
   /** With an activation on the result, or a residual [..., outputDim] added after it, in the same launch. */

@@ -92,6 +92,28 @@ function* partIn(value: unknown, path: string): Generator<[string, Module | Kept
 /** Parameters and states belong to the state; bare cells are constants (tables) that the module makes anew. */
 const isKept = (value: object): value is Kept => Cell.isCell(value) && "trainable" in value;
 
+/** Puts other parts in the place of some, wherever they stand below a module. */
+export function replaceParts(owner: Module, replacements: ReadonlyMap<Module, Module>): void {
+  const visited = new Set<object>();
+  const visit = (holder: object) => {
+    if (visited.has(holder)) return;
+    visited.add(holder);
+    for (const [key, value] of holder instanceof Map ? [...holder] : Object.entries(holder)) {
+      const replacement = replacements.get(value as Module);
+      if (!replacement) {
+        if (holdsParts(value)) visit(value);
+      } else if (holder instanceof Map) holder.set(key, replacement);
+      else (holder as Record<string, unknown>)[key as string] = replacement;
+    }
+  };
+  visit(owner);
+}
+
+const holdsParts = (value: unknown): value is object =>
+  typeof value === "object" &&
+  value !== null &&
+  (Module.isModule(value) || Array.isArray(value) || value instanceof Map || Object.getPrototypeOf(value) === Object.prototype);
+
 interface Part {
   /** From the module at the top; `name` is from the module around it, `depth` levels down. */
   readonly path: string;
@@ -101,7 +123,7 @@ interface Part {
 }
 
 /** Everything below a module in the order of fields, a shared part under each of its paths. */
-function* walk(owner: Module, prefix = "", above: readonly Module[] = []): Generator<Part> {
+export function* walk(owner: Module, prefix = "", above: readonly Module[] = []): Generator<Part> {
   const around = [...above, owner];
   for (const [name, part] of partsOf(owner)) {
     const path = `${prefix}${name}`;

@@ -14,7 +14,7 @@ export { and, or } from "./patterns/combine.ts";
 export { bidirectionalWithin, segments } from "./patterns/ids.ts";
 export { blocks, causal, dilated, global, keyPadding, type Pattern, prefix, window } from "./patterns/pattern.ts";
 export { dequantize, type QuantizedWeight, quantize } from "./quantized/host.ts";
-export type { Quantization } from "./quantized/layout.ts";
+export { type Quantization, quantizedShapes } from "./quantized/layout.ts";
 export { quantizedLinear } from "./quantized/quantized-linear.ts";
 export { addRmsNorm, rmsNorm, rmsNormBackward } from "./rms-norm.ts";
 export { rope } from "./rope.ts";

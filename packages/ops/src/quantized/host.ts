@@ -1,5 +1,5 @@
 import { decode, encode, ShapeError } from "@x/tensor";
-import { checkQuantization, groupsOf, type Quantization, rowBytesOf } from "./layout.ts";
+import { type Quantization, quantizedShapes } from "./layout.ts";
 
 /** A weight [outputs, inputs] as `quantizedLinear` takes it, on the host, row-major. */
 export interface QuantizedWeight {
@@ -25,11 +25,11 @@ export function quantize(
   { outputs, inputs }: Extents,
   { scales: dtype = "f32", ...how }: Quantization & { readonly scales?: "f16" | "f32" },
 ): QuantizedWeight {
-  checkQuantization("quantize", how);
+  const [groups, rowBytes] = extentsOf("quantize", { outputs, inputs }, how);
   if (values.length !== outputs * inputs)
     throw new ShapeError(`quantize: [${outputs}, ${inputs}] holds ${outputs * inputs} numbers, got ${values.length}.`);
   const { bits, group } = how;
-  const [groups, rowBytes, top] = [groupsOf(inputs, how), rowBytesOf(inputs, how), 2 ** bits - 1];
+  const top = 2 ** bits - 1;
   const weight = new Uint8Array(outputs * rowBytes);
   const scales = new Float32Array(outputs * groups);
   const zeros = new Uint8Array(outputs * groups);
@@ -53,8 +53,7 @@ export function quantize(
 
 /** The weight [outputs, inputs] that codes stand for, row-major. */
 export function dequantize({ weight, scales, zeros }: QuantizedWeight, { outputs, inputs }: Extents, how: Quantization): Float32Array {
-  checkQuantization("dequantize", how);
-  const [groups, rowBytes] = [groupsOf(inputs, how), rowBytesOf(inputs, how)];
+  const [groups, rowBytes] = extentsOf("dequantize", { outputs, inputs }, how);
   if (weight.length !== outputs * rowBytes || scales.length !== outputs * groups || zeros.length !== scales.length)
     throw new ShapeError(
       `dequantize: [${outputs}, ${inputs}] is ${outputs * rowBytes} bytes and ${outputs * groups} scales and zeros, got ${weight.length}, ${scales.length} and ${zeros.length}.`,
@@ -64,6 +63,11 @@ export function dequantize({ weight, scales, zeros }: QuantizedWeight, { outputs
     const at = row * groups + Math.floor(column / how.group);
     return (codeAt(weight, row * rowBytes, column, how.bits) - zeros[at]!) * scales[at]!;
   });
+}
+
+function extentsOf(who: string, extents: Extents, how: Quantization): [groups: number, rowBytes: number] {
+  const { scales, weight } = quantizedShapes(extents, how, who);
+  return [scales[1]!, weight[1]!];
 }
 
 function stepOf(low: number, high: number, top: number, dtype: "f16" | "f32"): number {

@@ -1,6 +1,6 @@
 import { concat, DTypeError, defineOp, maybe, one, out, required, ShapeError, show, statisticsOf, type Tensor } from "@x/tensor";
 import { expectDType, expectFloat, expectShape, lastOf } from "../expect.ts";
-import { checkQuantization, groupsOf, type Quantization, rowBytesOf } from "./layout.ts";
+import { type Quantization, quantizedShapes } from "./layout.ts";
 
 /**
  * x W^T + bias with W written down in 8 or 4 bits, asymmetric, in groups along the inputs: W[o, i] = (code - zeros[o, g]) scales[o, g] with g = i / group. x [..., inputs], weight u8 [outputs, bytes], scales of any floating type and
@@ -14,21 +14,20 @@ export const quantizedLinear = defineOp({
   outputs: { y: out() },
   infer: ({ x, weight, scales, zeros, bias }, how) => {
     const who = "quantizedLinear";
-    checkQuantization(who, how);
     expectFloat(who, "x", x);
     expectFloat(who, "scales", scales);
     const inputs = lastOf(who, "x", x);
-    const bytes = rowBytesOf(inputs, how);
+    const outputs = weight.shape[0] ?? 0;
+    const shapes = quantizedShapes({ outputs, inputs }, how, who);
     for (const [name, { dtype }] of Object.entries({ weight, zeros }))
       if (dtype !== "u8") throw new DTypeError(`${who}: ${name} must be u8, got ${dtype}. Make it with quantize(...).`);
-    if (weight.shape.length !== 2 || weight.shape[1] !== bytes)
+    if (weight.shape.length !== 2 || weight.shape[1] !== shapes.weight[1])
       throw new ShapeError(
-        `${who}: weight must be [outputs, ${bytes}] for x ${show(x.shape)}, ${how.bits} bits and groups of ${how.group}, got ${show(weight.shape)}.`,
+        `${who}: weight must be [outputs, ${shapes.weight[1]}] for x ${show(x.shape)}, ${how.bits} bits and groups of ${how.group}, got ${show(weight.shape)}.`,
       );
-    const outputs = weight.shape[0]!;
     const perGroup = `(outputs, groups of ${how.group} inputs)`;
-    expectShape(who, "scales", scales, [outputs, groupsOf(inputs, how)], perGroup);
-    expectShape(who, "zeros", zeros, [outputs, groupsOf(inputs, how)], perGroup);
+    expectShape(who, "scales", scales, shapes.scales, perGroup);
+    expectShape(who, "zeros", zeros, shapes.zeros, perGroup);
     if (bias) expectShape(who, "bias", bias, [outputs], `to match weight ${show(weight.shape)}`);
     if (bias) expectDType(who, "bias", bias, x);
     return { y: { shape: [...x.shape.slice(0, -1), outputs], dtype: x.dtype } };
