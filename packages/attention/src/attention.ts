@@ -1,6 +1,7 @@
 import { expectCounts, type Init, isTraining, Linear, Module } from "@x/nn";
 import { and, attention, blockMap, causal as causalPattern, type Pattern } from "@x/ops";
 import { currentGenerator, ShapeError, show, statisticsOf, type Tensor, TensorError } from "@x/tensor";
+import { joinHeads, splitHeads } from "./heads.ts";
 import type { LayerCache } from "./kv-cache.ts";
 
 /** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what is cached. */
@@ -57,16 +58,6 @@ export interface AttendOptions {
   /** The sequence's length with what is cached; dynamic rotations go by it. */
   readonly total?: number | undefined;
 }
-
-/** [batch, length, heads * headDim] seen as [batch, heads, length, headDim]: a view. */
-const splitHeads = (x: Tensor, heads: number): Tensor => {
-  const [batch, length, width] = x.shape as [number, number, number];
-  return x.reshape([batch, length, heads, width / heads]).permute([0, 2, 1, 3]);
-};
-const joinHeads = (x: Tensor): Tensor => {
-  const [batch, heads, length, dim] = x.shape as [number, number, number, number];
-  return x.permute([0, 2, 1, 3]).reshape([batch, length, heads * dim]);
-};
 
 /** What self- and cross-attention share: the projections, and the way from heads to the result. */
 abstract class Heads extends Module {

@@ -24,3 +24,4 @@ export {
 } from "./attention.ts";
 export { copyAsGrouped } from "./grouped.ts";
 export { KvCache, type KvCacheOptions, type LayerCache } from "./kv-cache.ts";
+export { ShawAttention, type ShawOptions } from "./shaw.ts";
