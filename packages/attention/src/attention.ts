@@ -150,8 +150,7 @@ abstract class Heads extends Module {
     return attention({ ...inputs, key: generator.key }, { ...attrs, dropout, ordinal: generator.nextOrdinal() });
   }
 
-  #expect(name: string, { shape }: Tensor, { weight }: Linear): void {
-    const dim = weight.shape[1]!;
+  #expect(name: string, { shape }: Tensor, { inputDim: dim }: Linear): void {
     if (shape.length !== 3 || shape[2] !== dim)
       throw new ShapeError(`${this.constructor.name}: ${name} must be [batch, length, ${dim}], got ${show(shape)}.`);
   }
