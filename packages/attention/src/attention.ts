@@ -10,7 +10,7 @@ export interface Rotation extends Module {
   /** For keys, where they are turned otherwise than queries: xPos. */
   forwardKeys?(x: Tensor, positions: Tensor, total?: number): Tensor;
 }
-/** Normalises each head's queries or keys over headDim. */
+/** Normalises over the last axis: each head's queries or keys over headDim. */
 export interface HeadNorm extends Module {
   forward(x: Tensor): Tensor;
 }

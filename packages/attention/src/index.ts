@@ -25,3 +25,4 @@ export {
 export { copyAsGrouped } from "./grouped.ts";
 export { KvCache, type KvCacheOptions, type LayerCache } from "./kv-cache.ts";
 export { ShawAttention, type ShawOptions } from "./shaw.ts";
+export { type DistanceVectors, nextMemory, TransformerXLAttention, type TransformerXLOptions } from "./transformer-xl.ts";

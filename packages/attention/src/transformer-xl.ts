@@ -1,0 +1,143 @@
+import { expectCounts, type Init, isTraining, Linear, Module, normal, parameter } from "@x/nn";
+import { dropout, softmax } from "@x/ops";
+import { arange, noGrad, type Parameter, ShapeError, show, Tensor, TensorError } from "@x/tensor";
+import type { HeadNorm } from "./attention.ts";
+import { joinHeads, splitHeads } from "./heads.ts";
+import { byKey } from "./relative-shift.ts";
+
+/** Vectors [n, dim] of distances i32 [n]: SinusoidalPositions with its "halves" layout is the paper's. */
+export interface DistanceVectors extends Module {
+  forward(distances: Tensor): Tensor;
+}
+
+export interface TransformerXLOptions {
+  readonly dim: number;
+  readonly numHeads: number;
+  readonly headDim?: number;
+  readonly distances: DistanceVectors;
+  /** u and v [numHeads, headDim], to share them among layers; of its own if absent. */
+  readonly biases?: { readonly u: Parameter; readonly v: Parameter } | undefined;
+  /** Further distances count as this one. */
+  readonly clampLength?: number | undefined;
+  /** The length of memory: each query sees as many keys, itself among them, and none of those before. */
+  readonly sameLength?: number | undefined;
+  /** Norms memory and input before they are projected. */
+  readonly norm?: HeadNorm | undefined;
+  /** Probability that a weight is zeroed while training. */
+  readonly dropout?: number;
+  readonly init?: Init;
+}
+
+/**
+ * Transformer-XL's causal attention over a memory of what came before: scores ((q_i + u) . k_j + (q_i + v) . W_R R_d) / sqrt(headDim), with d the distance back from query to key. x [batch, length, dim] ->
+ * [batch, length, dim]. No gradient flows into the memory. Composed of products and a softmax: memory grows with length times keys. Dai et al. 2019, arXiv 1901.02860, section 3.3.
+ */
+export class TransformerXLAttention extends Module {
+  readonly numHeads: number;
+  readonly headDim: number;
+  readonly clampLength: number;
+  readonly sameLength: number | undefined;
+  readonly dropout: number;
+  readonly query: Linear;
+  readonly key: Linear;
+  readonly value: Linear;
+  readonly distance: Linear;
+  readonly output: Linear;
+  readonly u: Parameter;
+  readonly v: Parameter;
+  readonly distances: DistanceVectors;
+  readonly norm: HeadNorm | undefined;
+
+  constructor(options: TransformerXLOptions) {
+    super();
+    const { dim, numHeads, headDim = dim / numHeads, biases, clampLength, sameLength, dropout: p = 0, init = normal(0.02) } = options;
+    const who = "TransformerXLAttention";
+    expectCounts(who, { dim, numHeads });
+    if (!Number.isInteger(headDim))
+      throw new ShapeError(`${who}: dim ${dim} must be a multiple of numHeads ${numHeads}, or headDim be given.`);
+    expectCounts(who, { headDim, ...(clampLength !== undefined && { clampLength }), ...(sameLength !== undefined && { sameLength }) });
+    if (!(p >= 0 && p <= 1)) throw new TensorError(`${who}: dropout must be a probability from 0 to 1, got ${p}.`);
+    this.numHeads = numHeads;
+    this.headDim = headDim;
+    this.clampLength = clampLength ?? Number.POSITIVE_INFINITY;
+    this.sameLength = sameLength;
+    this.dropout = p;
+    const projection = () => new Linear({ inputDim: dim, outputDim: numHeads * headDim, bias: false, init });
+    this.query = projection();
+    this.key = projection();
+    this.value = projection();
+    this.distance = projection();
+    this.output = new Linear({ inputDim: numHeads * headDim, outputDim: dim, bias: false, init });
+    const bias = () => parameter([numHeads, headDim], init);
+    const { u, v } = biases ?? { u: bias(), v: bias() };
+    for (const [name, { shape }] of Object.entries({ u, v }))
+      if (show(shape) !== show([numHeads, headDim]))
+        throw new ShapeError(`${who}: ${name} must be [${numHeads}, ${headDim}], got ${show(shape)}.`);
+    this.u = u;
+    this.v = v;
+    this.distances = options.distances;
+    this.norm = options.norm;
+  }
+
+  /** memory [batch, any, dim]: what entered the layer before; none by itself. Zeros are a memory too, which is seen. */
+  forward(x: Tensor, { memory }: { readonly memory?: Tensor | undefined } = {}): Tensor {
+    const dim = this.query.weight.shape[1]!;
+    for (const [name, given] of Object.entries({ x, memory }))
+      if (given && (given.shape.length !== 3 || given.shape[2] !== dim || given.shape[0] !== x.shape[0]))
+        throw new ShapeError(
+          `TransformerXLAttention: ${name} must be [${name === "x" ? "batch" : x.shape[0]}, length, ${dim}], got ${show(given.shape)}.`,
+        );
+    const length = x.shape[1]!;
+    const all = memory ? Tensor.concat([noGrad(() => memory.copy()), x], 1) : x;
+    const keys = all.shape[1]!;
+    const normed = this.norm?.forward(all) ?? all;
+    const heads = (layer: Linear, y: Tensor) => splitHeads(layer.forward(y), this.numHeads);
+    const q = heads(this.query, normed.slice(1, keys - length, keys));
+    const [k, values] = [heads(this.key, normed), heads(this.value, normed)];
+    const more = (bias: Parameter) => q.add(bias.value.cast(q.dtype).unsqueeze(1));
+    const content = more(this.u).matmul(k.transpose());
+    const position = this.#shifted(more(this.v).matmul(this.#vectors(keys, x).transpose()));
+    const seen = this.#seen(length, keys, x).expand(content.shape);
+    const scores = content.add(position).mul(this.headDim ** -0.5);
+    const weights = softmax({ x: seen.where(scores, -1e30) });
+    const thin = this.dropout > 0 && isTraining() ? dropout(weights, this.dropout) : weights;
+    return this.output.forward(joinHeads(thin.matmul(values)));
+  }
+
+  /** W_R R of the distances keys - 1 ... 0: [1, numHeads, keys, headDim]. */
+  #vectors(keys: number, { device, dtype }: Tensor): Tensor {
+    const back = arange(keys, { device })
+      .neg()
+      .add(keys - 1);
+    const clamped = this.clampLength < keys - 1 ? back.minimum(this.clampLength) : back;
+    return splitHeads(this.distance.forward(this.distances.forward(clamped).cast(dtype).unsqueeze(0)), this.numHeads);
+  }
+
+  /** Columns by distance as columns by key; those of keys ahead hold zeros. */
+  #shifted(scores: Tensor): Tensor {
+    const ahead = scores.shape[2]! - 1;
+    return byKey(
+      scores.pad([
+        [0, 0],
+        [0, 0],
+        [0, 0],
+        [0, ahead],
+      ]),
+    );
+  }
+
+  #seen(length: number, keys: number, { device }: Tensor): Tensor {
+    const [i, j] = [arange(length, { device }).reshape([length, 1]), arange(keys, { device })];
+    const past = j.le(i.add(keys - length));
+    if (this.sameLength === undefined) return past;
+    const beyond = keys - this.sameLength;
+    return past.and(j.gt(i.sub(beyond > 0 ? length - beyond : length)));
+  }
+}
+
+/** The memory for the next segment: the last `length` positions of the memory and what entered the layer now. The layer stops gradients where it reads it. */
+export function nextMemory(memory: Tensor | undefined, x: Tensor, length: number): Tensor {
+  const all = memory ? Tensor.concat([memory, x], 1) : x;
+  const have = all.shape[1]!;
+  return all.slice(1, Math.max(0, have - length), have);
+}
