@@ -9,6 +9,7 @@ export { dropout } from "./dropout.ts";
 export { checkTokens, embedding } from "./embedding.ts";
 export { addLayerNorm, layerNorm, layerNormBackward } from "./layer-norm.ts";
 export { linear } from "./linear.ts";
+export { linearBackwardWeights } from "./linear-backward.ts";
 export { linearCrossEntropy } from "./linear-cross-entropy.ts";
 export { and, or } from "./patterns/combine.ts";
 export { bidirectionalWithin, segments } from "./patterns/ids.ts";

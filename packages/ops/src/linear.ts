@@ -1,6 +1,7 @@
 import { aux, defineOp, maybe, one, out, ShapeError, show, type Tensor, TensorError, vjp } from "@x/tensor";
 import { type Activation, activations } from "./activations.ts";
 import { expectDType, expectFloat, expectSame, expectShape, lastOf } from "./expect.ts";
+import { linearBackwardWeights } from "./linear-backward.ts";
 
 /** All leading axes as one: [..., n] -> [rows, n]. */
 const rows = (x: Tensor): Tensor => x.reshape([x.shape.slice(0, -1).reduce((n, extent) => n * extent, 1), x.shape.at(-1)!]);
@@ -46,8 +47,12 @@ export const linear = defineOp({
     const flat = rows(dpre);
     return {
       x: needs("x") ? flat.matmul(weight).reshape(x.shape) : undefined,
-      weight: needs("weight") ? flat.transpose().matmul(rows(x)) : undefined,
-      bias: needs("bias") ? flat.sum(0) : undefined,
+      ...(needs("weight") && needs("bias")
+        ? linearBackwardWeights({ x: rows(x), dy: flat })
+        : {
+            weight: needs("weight") ? flat.transpose().matmul(rows(x)) : undefined,
+            bias: needs("bias") ? flat.sum(0) : undefined,
+          }),
       residual: needs("residual") ? dy : undefined,
     };
   },

@@ -8,6 +8,7 @@ import { cumulativeKernels } from "./cumulative.ts";
 import { fftKernel } from "./fft.ts";
 import { embeddingKernel, gatherKernel, putAddKernel, scatterAddKernel, takeKernel } from "./gather.ts";
 import { linearKernel } from "./linear.ts";
+import { linearBackwardWeightsKernel } from "./linear-backward.ts";
 import { matmulKernel } from "./matmul.ts";
 import { concatKernel, copyKernel, embedKernel } from "./movement.ts";
 import {
@@ -27,7 +28,8 @@ import { sortKernel, topKKernel } from "./sort.ts";
 
 /** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
 export const wasmKernels = (): Kernel[] => [
-  ...[pointwiseKernel, copyKernel, concatKernel, embedKernel, matmulKernel, linearKernel, quantizedLinearKernel],
+  ...[pointwiseKernel, copyKernel, concatKernel, embedKernel],
+  ...[matmulKernel, linearKernel, linearBackwardWeightsKernel, quantizedLinearKernel],
   ...[takeKernel, putAddKernel, gatherKernel, scatterAddKernel, embeddingKernel],
   ...[...reduceKernels, ...softmaxKernels, crossEntropyKernel, crossEntropyBackwardKernel],
   ...[layerNormKernel, layerNormBackwardKernel, addLayerNormKernel, rmsNormKernel, rmsNormBackwardKernel, addRmsNormKernel],

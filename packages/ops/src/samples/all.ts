@@ -8,6 +8,7 @@ import { dropoutSamples } from "./dropout.ts";
 import { embeddingSamples } from "./embedding.ts";
 import { layerNormSamples } from "./layer-norm.ts";
 import { linearSamples } from "./linear.ts";
+import { linearBackwardSamples } from "./linear-backward.ts";
 import { quantizedLinearSamples } from "./quantized-linear.ts";
 import { rmsNormSamples } from "./rms-norm.ts";
 import { ropeSamples } from "./rope.ts";
@@ -25,6 +26,7 @@ export const samples: readonly Sample[] = [
   ...embeddingSamples,
   ...layerNormSamples,
   ...linearSamples,
+  ...linearBackwardSamples,
   ...quantizedLinearSamples,
   ...rmsNormSamples,
   ...ropeSamples,
