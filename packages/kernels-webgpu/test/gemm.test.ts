@@ -1,46 +1,121 @@
-import { linear } from "@x/ops";
+import { linear, linearBackwardWeights } from "@x/ops";
 import { samples as opSamples } from "@x/ops/samples";
-import { matmul, type Tensor, tensor, withDevice } from "@x/tensor";
+import { type Device, matmul, type Tensor, tensor, withDevice } from "@x/tensor";
 import { primitiveSamples } from "@x/tensor/samples";
 import { conformance } from "@x/testing";
 import { describe, expect, test } from "vitest";
+import { linearBy } from "../src/kernels/product/linear.ts";
+import { matmulBy } from "../src/kernels/product/matmul.ts";
+import type { Choice } from "../src/kernels/product/tiles.ts";
 import { onAdapter } from "./adapter.ts";
 
-const products = [...primitiveSamples, ...opSamples].filter(
-  ({ op }) => op?.contract === matmul.contract || op?.contract === linear.contract,
-);
+const values = (size: number, seed: number) => Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + seed) * Math.cos(i * 0.3));
 
-/** What a real GPU is given: tiles in workgroup memory, split sums, results shared out over lanes. */
-await onAdapter(
-  (device) => {
-    conformance(device, products, { strict: true, describe, test });
+const member = (member: Choice["member"], rows: number, columns: number, down: number, across: number, depth = 0, parts = 1): Choice => ({
+  member,
+  tile: { rows, columns, down, across, depth },
+  parts,
+});
 
-    const values = (size: number, seed: number) =>
-      Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + seed) * Math.cos(i * 0.3));
-    const cases = {
-      "squares of 64": [516, 520, 40],
-      "squares of 64, edges everywhere": [515, 517, 39],
-      "a split sum": [60, 72, 1030],
-      "a split sum of whole fours": [64, 64, 2048],
-      "a row": [1, 260, 515],
-      "three rows": [3, 67, 1024],
-    } as const;
-    for (const [name, [m, n, k]] of Object.entries(cases))
-      for (const form of ["nn", "nt", "tn", "tt"] as const)
-        test(`${name}, ${form}`, async () => {
-          const [a, b] = [values(m * k, 1), values(k * n, 2)];
-          const place = (data: Float32Array, rows: number, columns: number, turned: boolean): Tensor =>
-            turned ? tensor(data, { shape: [columns, rows], device }).transpose() : tensor(data, { shape: [rows, columns], device });
-          const [ta, tb] = [form[0] === "t", form[1] === "t"];
-          const y = await withDevice(device, () => matmul({ a: place(a, m, k, ta), b: place(b, k, n, tb) })).data();
-          for (const row of [0, m >> 1, m - 1])
-            for (let column = 0; column < n; column += 1 + (n >> 3)) {
-              let sum = 0;
-              for (let i = 0; i < k; i++) sum += a[ta ? i * m + row : row * k + i]! * b[tb ? column * k + i : i * n + column]!;
-              expect(Math.abs(y[row * n + column]! - sum)).toBeLessThan(2e-4);
-            }
-        });
-  },
-  "swiftshader",
-  { caps: { software: false, maxComputeWorkgroupsPerDimension: 5 }, defaultLimits: true },
-);
+interface Case {
+  readonly choice: Choice;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Which operands lie transposed: neither, b, a, both. */
+  readonly form: "nn" | "nt" | "tn" | "tt";
+}
+
+/** Every member at a shape that leaves a rest in each direction, and at one of whole fours. */
+const cases: Readonly<Record<string, Case>> = {
+  "4 x 4 in registers, scalars": { choice: member("direct", 4, 4, 8, 8), m: 37, n: 35, k: 13, form: "nn" },
+  "4 x 4 in registers, both turned": { choice: member("direct", 4, 4, 8, 8), m: 44, n: 36, k: 7, form: "tt" },
+  "8 x 8 in registers, split": { choice: member("direct", 8, 8, 8, 8, 0, 3), m: 68, n: 72, k: 44, form: "nt" },
+  "8 x 8 in registers, along rows": { choice: member("direct", 8, 8, 8, 8), m: 72, n: 68, k: 9, form: "tn" },
+  "tiles of 32, along the sum": { choice: member("tiled", 4, 4, 8, 8, 32), m: 40, n: 36, k: 68, form: "nt" },
+  "tiles of 32, scalars, split": { choice: member("tiled", 4, 4, 8, 8, 32, 3), m: 33, n: 35, k: 131, form: "nn" },
+  "tiles of 64, along rows": { choice: member("tiled", 8, 8, 8, 8, 16), m: 68, n: 132, k: 19, form: "tn" },
+  "tiles of 64, split": { choice: member("tiled", 8, 8, 8, 8, 16, 2), m: 65, n: 64, k: 72, form: "nt" },
+  "tiles of 128": { choice: member("tiled", 8, 8, 16, 16, 16), m: 132, n: 136, k: 36, form: "nn" },
+  "one row along the sum": { choice: member("few rows", 1, 4, 1, 64), m: 1, n: 37, k: 516, form: "nt" },
+  "three rows along the sum, split": { choice: member("few rows", 3, 4, 1, 64, 0, 2), m: 3, n: 8, k: 1032, form: "nt" },
+  "two rows in registers, split": { choice: member("direct", 2, 4, 1, 64, 0, 3), m: 2, n: 260, k: 101, form: "nn" },
+};
+
+/** A matrix handed over as it is, or as the transpose of one that lies turned. */
+function placed(device: Device, data: Float32Array, rows: number, columns: number, turned: boolean): Tensor {
+  if (!turned) return tensor(data, { shape: [rows, columns], device });
+  const lying = Float32Array.from({ length: rows * columns }, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)]!);
+  return tensor(lying, { shape: [columns, rows], device }).transpose();
+}
+
+function expectClose(got: ArrayLike<number>, wanted: (row: number, column: number) => number, m: number, n: number): void {
+  expect(got.length).toBe(m * n);
+  for (let at = 0; at < m * n; at++) {
+    const [row, column] = [Math.floor(at / n), at % n];
+    const error = Math.abs(got[at]! - wanted(row, column));
+    if (!(error < 2e-4)) throw new Error(`at [${row}, ${column}]: got ${got[at]}, expected ${wanted(row, column)}`);
+  }
+}
+
+/** The member serves a plain product, and a linear layer with every epilogue. */
+async function check(device: Device, { choice, m, n, k, form }: Case): Promise<void> {
+  device.use([matmulBy(() => choice), linearBy(() => choice)]);
+  const [a, b, bias, residual] = [values(m * k, 1), values(k * n, 2), values(n, 3), values(m * n, 4)];
+  const sums = Float64Array.from({ length: m * n }, (_, at) => {
+    let sum = 0;
+    for (let t = 0; t < k; t++) sum += a[Math.floor(at / n) * k + t]! * b[t * n + (at % n)]!;
+    return sum;
+  });
+  const [left, right] = [placed(device, a, m, k, form[0] === "t"), placed(device, b, k, n, form[1] === "t")];
+  const made = withDevice(device, () => matmul({ a: left, b: right }));
+  expectClose(await made.data(), (row, column) => sums[row * n + column]!, m, n);
+  const layer = withDevice(device, () =>
+    linear(
+      { x: left, weight: right.transpose(), bias: tensor(bias, { device }), residual: tensor(residual, { shape: [m, n], device }) },
+      { activation: "relu" },
+    ),
+  );
+  const wanted = (row: number, column: number) => Math.max(0, sums[row * n + column]! + bias[column]!) + residual[row * n + column]!;
+  expectClose(await layer.data(), wanted, m, n);
+}
+
+describe("every member of the portfolio", async () => {
+  await onAdapter(
+    (device) => {
+      for (const [name, each] of Object.entries(cases))
+        test(`${name}: ${each.m} x ${each.n} x ${each.k}, ${each.form}`, () => check(device, each));
+    },
+    "swiftshader",
+    { caps: { maxComputeWorkgroupsPerDimension: 5 }, defaultLimits: true },
+  );
+});
+
+/** Names of the samples that between them take each way through the planner. */
+const some =
+  /beyond a tile|row times|matrix times|outer|batches that broadcast|one matrix|nothing to sum|both transposed|repeated batch|f16|all epilogues|outputs/;
+const contracts = new Set([matmul, linear, linearBackwardWeights].map(({ contract }) => contract));
+const products = [...primitiveSamples, ...opSamples].filter(({ op, name }) => op && contracts.has(op.contract as never) && some.test(name));
+
+describe("as planned for a real GPU", async () => {
+  await onAdapter(
+    (device) => {
+      conformance(device, products, { strict: true, describe, test });
+      test("a sum that is split, with the sums of its rows", async () => {
+        const [rows, inputs, outputs] = [300, 24, 20];
+        const [x, dy] = [values(rows * inputs, 1), values(rows * outputs, 2)];
+        const { weight, bias } = withDevice(device, () =>
+          linearBackwardWeights({
+            x: tensor(x, { shape: [rows, inputs], device }),
+            dy: tensor(dy, { shape: [rows, outputs], device }),
+          }),
+        );
+        const over = (term: (row: number) => number) => Array.from({ length: rows }, (_, row) => term(row)).reduce((sum, t) => sum + t, 0);
+        expectClose(await weight.data(), (i, j) => over((r) => dy[r * outputs + i]! * x[r * inputs + j]!), outputs, inputs);
+        expectClose(await bias.data(), (_, i) => over((r) => dy[r * outputs + i]!), 1, outputs);
+      });
+    },
+    "swiftshader",
+    { caps: { software: false, maxComputeWorkgroupsPerDimension: 5 }, defaultLimits: true },
+  );
+});

@@ -11,6 +11,7 @@ import { concatKernel, copyKernel, embedKernel } from "./movement.ts";
 import { normKernels } from "./norm.ts";
 import { pointwiseKernel } from "./pointwise.ts";
 import { linearKernel } from "./product/linear.ts";
+import { linearBackwardWeightsKernel } from "./product/linear-backward.ts";
 import { matmulKernel } from "./product/matmul.ts";
 import { quantizedLinearKernel } from "./quantized/linear.ts";
 import { reduceKernels } from "./reduce.ts";
@@ -21,7 +22,8 @@ import { writeRowsKernel } from "./write-rows.ts";
 
 /** The built-in kernels: one or more for each contract of @x/tensor and @x/ops. */
 export const webgpuKernels = (): Kernel[] => [
-  ...[pointwiseKernel, copyKernel, concatKernel, embedKernel, matmulKernel, linearKernel, quantizedLinearKernel],
+  ...[pointwiseKernel, copyKernel, concatKernel, embedKernel],
+  ...[matmulKernel, linearKernel, linearBackwardWeightsKernel, quantizedLinearKernel],
   ...[takeKernel, putAddKernel, gatherKernel, scatterAddKernel, embeddingKernel],
   ...[...reduceKernels, ...cumulativeKernels, sortKernel, topKKernel, adamwKernel, sumOfSquaresKernel],
   ...[...softmaxKernels, ...normKernels, ...crossEntropyKernels, fftKernel, convolutionKernel],

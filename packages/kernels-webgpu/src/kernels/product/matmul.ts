@@ -1,45 +1,31 @@
-import { collapse, matmul } from "@x/tensor";
+import { type Kernel, matmul } from "@x/tensor";
 import { webgpuKernel } from "../kernel.ts";
-import type { Strided } from "../planner.ts";
-import { type Operand, operand } from "./operand.ts";
-import { multiply } from "./product.ts";
+import type { Planner } from "../planner.ts";
+import { multiply, type Operand } from "./product.ts";
+import type { Choose } from "./tiles.ts";
 
-/** Strides of leading axes against the result's, 0 where an operand is repeated. */
-function leading({ shape, strides }: Strided, rank: number): number[] {
+/** An input as matrices over the leading axes of the result. */
+export function operand(p: Planner, name: string, lead: number): Operand {
+  const place = p.strided(name);
+  const { offset, strides, shape } = place;
   const own = shape.length - 2;
-  return Array.from({ length: rank }, (_, axis) => {
-    const at = axis - (rank - own);
-    return at < 0 || shape[at] === 1 ? 0 : strides[at]!;
+  const batch = Array.from({ length: lead }, (_, i) => {
+    const axis = i - (lead - own);
+    return axis < 0 || shape[axis] === 1 ? 0 : strides[axis]!;
   });
+  return { place, offset, batch, row: strides[own]!, column: strides[own + 1]! };
 }
 
-/** A matrix, or a batch of them, where it lies. */
-function matrix(from: Strided, batch: readonly number[]): Operand {
-  const [rows, columns] = from.shape.slice(-2) as [number, number];
-  const [row, column] = from.strides.slice(-2) as [number, number];
-  return operand(from, batch, row, column, rows, columns);
-}
+/** Batched products of operands with any strides, leading axes broadcast in place; `choose` forces a member of the portfolio. */
+export const matmulBy = (choose?: Choose): Kernel =>
+  webgpuKernel(matmul, {
+    layout: { a: "strided", b: "strided" },
+    plan(p, { specs: { a }, outputs: { y } }) {
+      const batch = y.shape.slice(0, -2);
+      const [m, n] = y.shape.slice(-2) as [number, number];
+      const operands = { a: operand(p, "a", batch.length), b: operand(p, "b", batch.length) };
+      multiply(p, { ...operands, batch, m, n, k: a.shape.at(-1)!, y: "y" }, choose);
+    },
+  });
 
-export const matmulKernel = webgpuKernel(matmul, {
-  layout: { a: "strided", b: "strided" },
-  plan(p, { specs: { a, b }, outputs: { y } }) {
-    const [m, k] = a.shape.slice(-2) as [number, number];
-    const n = b.shape.at(-1)!;
-    const lead = y.shape.slice(0, -2);
-    const forwards = (name: "a" | "b") => {
-      const from = p.strided(name);
-      return from.strides.some((stride) => stride < 0) ? p.contiguous(from) : from;
-    };
-    const [left, right] = [forwards("a"), forwards("b")];
-    const { extents, strides } = collapse(lead, [leading(left, lead.length), leading(right, lead.length)]);
-    multiply(
-      p,
-      {
-        ...{ batch: extents, m, n, k, activation: "none", y: p.output("y") },
-        a: matrix(left, strides[0]!),
-        b: matrix(right, strides[1]!),
-      },
-      "matmul",
-    );
-  },
-});
+export const matmulKernel = matmulBy();

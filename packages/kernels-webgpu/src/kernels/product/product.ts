@@ -1,120 +1,126 @@
 import { sizeOf } from "@x/tensor";
 import { type Param, u32 } from "../../device/launch.ts";
+import { combineCode } from "../../wgsl/gemm/combine.ts";
+import { directCode } from "../../wgsl/gemm/direct.ts";
+import { fewRowsCode } from "../../wgsl/gemm/few-rows.ts";
+import type { Epilogue, Form } from "../../wgsl/gemm/form.ts";
+import { tiledCode } from "../../wgsl/gemm/tiled.ts";
 import type { Place, Planner, Use } from "../planner.ts";
-import { type Epilogue, storeSource } from "./epilogue.ts";
-import { blockSource, type Operand } from "./operand.ts";
-import { depthOf, directSource, mergeSource, sharedSource, side, vectorSource } from "./sources.ts";
-import { type Tiling, tilingFor } from "./tiles.ts";
+import { batchesOf, type Fetched, fetched, type Placed, type Product, placed } from "./operands.ts";
+import { type Choice, type Choose, ceilDiv, choose, gridOf, isFewRows } from "./tiles.ts";
 
-/** y[batch, m, n] = sum over k of a[batch, m, k] b[batch, k, n], then the epilogue. */
-export interface Product extends Epilogue {
-  /** Extents of the batch axes. */
-  readonly batch: readonly number[];
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly a: Operand;
-  readonly b: Operand;
-  readonly y: Place;
+export type { Operand, Product } from "./operands.ts";
+
+const sources = { direct: directCode, tiled: tiledCode, "few rows": fewRowsCode };
+
+/** Launches of a product. `choice` forces a member of the portfolio. */
+export function multiply(p: Planner, given: Product, choice?: Choose): void {
+  if (given.m * given.n * sizeOf(given.batch) === 0) return;
+  const product = placed(given);
+  const { m, n, k } = product;
+  const sums = product.sums !== undefined;
+  const single = isFewRows({ m, sums });
+  const [a, b] = [fetched(p, product, "a", single), fetched(p, product, "b", false)];
+  const shape = { batches: batchesOf(product), m, n, k, alongSum: b.side.along === "k", sums };
+  const chosen = (choice ?? choose)(p.caps, shape);
+  const into = epilogueOf(p, product);
+  if (chosen.parts === 1) launch(p, product, a, b, chosen, into);
+  else launchParts(p, product, a, b, chosen, into);
 }
 
-/** Rows up to which a GPU does better by sharing out each sum than by tiles. */
-const fewRows = 4;
-
-/** Launches of a product: one, or two where the sum is split. */
-export function multiply(p: Planner, product: Product, label: string): void {
-  const { batch, m, n, k } = product;
-  const batches = sizeOf(batch);
-  if (batches * m * n === 0) return;
-  const tiling = tilingFor(m, n, k, batches, p.caps.software);
-  if (tiling.shared && m <= fewRows) vector(p, product, label, batches);
-  else if (tiling.split > 1) split(p, product, label, tiling, batches);
-  else tiles(p, product, label, tiling, batches);
+/** What follows the sums: its form, its buffers, its parameters. */
+interface Ending {
+  readonly epilogue: Epilogue;
+  readonly reads: Record<string, Use>;
+  readonly writes: Record<string, Use>;
+  readonly params: Record<string, Param>;
 }
 
-function tiles(p: Planner, product: Product, label: string, tiling: Tiling, batches: number): void {
-  const { batch, m, n } = product;
-  const code = tiling.shared ? sharedSource(tiling, batch.length) : directSource(batch.length);
-  const span = 4 * side * tiling.blocks;
-  const step = tiling.shared ? depthOf(tiling.blocks) : 4;
-  launch(p, product, label, `${stored(product)}${code}`, step, {}, batches * Math.ceil(m / span) * Math.ceil(n / span));
+function epilogueOf(p: Planner, { m, n, y, bias, residual, pre, sums, activation = "none", axes, biasStep }: Placed): Ending {
+  const width = n % 4 === 0 && (biasStep === 1 || !bias) ? 4 : 1;
+  // Whole fours go straight into narrow memory.
+  const place = (output: string | Place): Place =>
+    typeof output !== "string" ? output : width === 4 ? p.target(output) : p.output(output);
+  const size = m * n * sizeOf(axes.map(({ extent }) => extent));
+  const params: Record<string, Param> = {};
+  if (bias && width === 1) Object.assign(params, { bias_step: u32(biasStep), bias_last: u32(biasStep * (n - 1)) });
+  if (residual && width === 1) params.residual_last = u32(size - 1);
+  return {
+    epilogue: { bias: !!bias, residual: !!residual, pre: !!pre, activation, width },
+    reads: { ...(bias && { bias: [bias, width] }), ...(residual && { residual: [residual, width] }) },
+    writes: { y: [place(y), width], ...(pre && { pre: [place(pre), width] }), ...(sums && { sums: p.output(sums) }) },
+    params,
+  };
 }
 
-function vector(p: Planner, product: Product, label: string, batches: number): void {
-  const { m, n, batch } = product;
-  const code = `${stored(product)}${vectorSource(batch.length)}`;
-  launch(p, product, `${label} of few rows`, code, 4, {}, batches * m * Math.ceil(n / 4));
-}
-
-function split(p: Planner, product: Product, label: string, tiling: Tiling, batches: number): void {
-  const { m, n, k, batch } = product;
-  const depth = 4 * side * side;
-  const chunk = Math.ceil(k / tiling.split / depth) * depth;
-  const parts = Math.ceil(k / chunk);
-  const partial = p.scratch(batches * parts * m * n);
-  const plain: Product = { ...product, y: partial, bias: undefined, residual: undefined, pre: undefined, activation: "none" };
-  const span = 4 * side * tiling.blocks;
-  const groups = batches * parts * Math.ceil(m / span) * Math.ceil(n / span);
-  const code = `${stored(plain)}${sharedSource({ ...tiling, split: parts }, batch.length)}`;
-  launch(p, plain, label, code, depthOf(tiling.blocks), { split: u32(parts), chunk: u32(chunk) }, groups);
-  const rows = batches * m;
-  p.run({
-    label: `${label}: parts of the sum`,
-    code: `${stored(product)}${mergeSource}`,
-    params: { m: u32(m), n: u32(n), split: u32(parts), rows: u32(rows) },
-    groups: Math.ceil((rows * Math.ceil(n / 4)) / 64),
-    reads: { parts: partial, ...epilogueReads(product) },
-    writes: epilogueWrites(product),
-  });
-}
-
-const isVector = ({ n }: Product) => n % 4 === 0;
-const stored = (product: Product) => storeSource(product, isVector(product));
-const width = (product: Product): 1 | 4 => (isVector(product) ? 4 : 1);
-
-function epilogueReads(product: Product): Record<string, Use> {
-  const { bias, residual } = product;
-  return { ...(bias && { bias: [bias, width(product)] as const }), ...(residual && { residual: [residual, width(product)] as const }) };
-}
-
-function epilogueWrites(product: Product): Record<string, Use> {
-  return { y: [product.y, width(product)], ...(product.pre && { pre: [product.pre, width(product)] as const }) };
-}
+/** Steps of the sum that a part takes. */
+const chunkOf = (k: number, { parts, tile: { depth } }: Choice): number => ceilDiv(ceilDiv(k, parts), depth || 4) * (depth || 4);
 
 function launch(
   p: Planner,
-  product: Product,
-  label: string,
-  code: string,
-  step: number,
-  more: Record<string, Param>,
-  groups: number,
+  product: Placed,
+  a: Fetched,
+  b: Fetched,
+  choice: Choice,
+  { epilogue, reads, writes, params }: Ending,
+  parts = 1,
 ): void {
-  const { batch, m, n, k, a, b } = product;
-  // Rows of b and columns of a lie along the sum, which is read in steps: what is beyond it counts as zero.
-  const exact = k % step === 0;
-  const blocks = [
-    blockSource("a", a, "p.m", "p.k", { rowsMasked: false, exact }),
-    blockSource("b", b, "p.k", "p.n", { rowsMasked: true, exact }),
-  ].join("\n");
-  const params: Record<string, Param> = { m: u32(m), n: u32(n), k: u32(k), batches: u32(sizeOf(batch)), ...more };
-  for (const [axis, extent] of batch.entries()) params[`batch${axis}`] = u32(extent);
-  for (const [name, { from, batch: steps, row, column }] of [
-    ["a", a],
-    ["b", b],
-  ] as const) {
-    params[`${name}_offset`] = u32(from.offset);
-    params[`${name}_row`] = u32(row);
-    params[`${name}_column`] = u32(column);
-    for (const [axis, step] of steps.entries()) params[`${name}_batch${axis}`] = u32(step);
-  }
-  const use = ({ from, direction }: Operand): Use => [from, direction === "none" ? 1 : 4];
+  const { m, n, k, axes, sums } = product;
+  const { member, tile } = choice;
+  const [down, across] = gridOf(choice, product);
+  const chunk = parts > 1 ? chunkOf(k, choice) : k;
+  const form: Form = {
+    ...{ a: a.side, b: b.side, tile, batch: axes.length, epilogue, split: parts > 1, sums: !!sums },
+    ragged: k % (tile.depth || 4) !== 0,
+  };
   p.run({
-    label,
-    code: `${blocks}\n${code}`,
-    params,
-    groups,
-    reads: { a: use(a), b: use(b), ...epilogueReads(product) },
-    writes: epilogueWrites(product),
+    label: `product ${member} ${tile.rows * tile.down}x${tile.columns * tile.across}`,
+    code: sources[member](form),
+    params: {
+      ...{ m: u32(m), n: u32(n), k: u32(k), batches: u32(batchesOf(product)), groups_down: u32(down), groups_across: u32(across) },
+      ...steps(a),
+      ...steps(b),
+      ...Object.fromEntries(axes.map(({ extent }, i) => [`batch${i}`, u32(extent)])),
+      ...(parts > 1 && { parts: u32(parts), chunk: u32(chunk), part: u32(batchesOf(product) * m * n) }),
+      ...params,
+    },
+    groups: down * across * batchesOf(product) * parts,
+    reads: { a: [a.place, a.width], b: [b.place, b.width], ...reads },
+    writes,
+  });
+}
+
+/** Negative steps count as their complement: sums wrap. */
+const steps = ({ side: { name }, offset, outer, k, batch }: Fetched): Record<string, Param> => ({
+  ...{ [`${name}_offset`]: u32(offset), [`${name}_outer`]: u32(outer >>> 0), [`${name}_k`]: u32(k >>> 0) },
+  ...Object.fromEntries(batch.map((step, i) => [`${name}_batch${i}`, u32(step >>> 0)])),
+});
+
+/** Sums by parts into scratch, then their sum and what follows it. */
+function launchParts(p: Planner, product: Placed, a: Fetched, b: Fetched, choice: Choice, ending: Ending): void {
+  const { m, n, k, sums } = product;
+  const parts = ceilDiv(k, chunkOf(k, choice));
+  const lines = m * batchesOf(product);
+  const [scratch, partial] = [p.scratch(parts * lines * n), sums && p.scratch(parts * m)];
+  const width = n % 4 === 0 ? 4 : 1;
+  const plain: Epilogue = { bias: false, residual: false, pre: false, activation: "none", width };
+  launch(
+    p,
+    product,
+    a,
+    b,
+    choice,
+    { epilogue: plain, reads: {}, writes: { y: [scratch, width], ...(partial && { sums: partial }) }, params: {} },
+    parts,
+  );
+  const { epilogue, reads, writes, params } = ending;
+  const quads = ceilDiv(n, 4);
+  p.run({
+    label: "product parts",
+    code: combineCode(epilogue, !!sums),
+    params: { ...{ m: u32(m), n: u32(n), parts: u32(parts), part: u32(lines * n), quads: u32(quads), lines: u32(lines) }, ...params },
+    groups: ceilDiv(quads * lines + (sums ? m : 0), 64),
+    reads: { x: [scratch, epilogue.width], ...(partial && { partial }), ...reads },
+    writes,
   });
 }

@@ -1,27 +1,86 @@
-/** How a product is cut. */
-export interface Tiling {
-  /** Each invocation makes `blocks` x `blocks` squares of 4 x 4 results. */
-  readonly blocks: 1 | 2;
-  /** Operands pass through workgroup memory. */
-  readonly shared: boolean;
-  /** Parts of the summed extent, added afterwards. */
-  readonly split: number;
+import type { Caps } from "../../device/caps.ts";
+import type { Tile } from "../../wgsl/gemm/form.ts";
+
+/** Which kernel of the portfolio, and how a product is cut for it. */
+export interface Choice {
+  /** "direct": registers only; "tiled": shares in shared memory; "few rows": a workgroup to four columns of a matrix that lies along the sum. */
+  readonly member: "direct" | "tiled" | "few rows";
+  readonly tile: Tile;
+  /** Parts of the sum that go to different workgroups. */
+  readonly parts: number;
 }
 
-/** Workgroups that keep a large GPU busy: beyond, splitting the sum only adds work. */
-const enough = 256;
-/** The shortest part of a sum that is worth a workgroup of its own. */
-const shortest = 128;
-
-/**
- * The tiling for a shape and a kind of adapter. On a processor that plays the GPU memory is cached and barriers are dear, so operands go straight to registers. A GPU wants them shared, in squares of
- * 64 (32 where there are too few of those), and long sums with few results split.
- */
-export function tilingFor(m: number, n: number, k: number, batches: number, software: boolean): Tiling {
-  if (software) return { blocks: 1, shared: false, split: 1 };
-  const squares = (side: number) => batches * Math.ceil(m / side) * Math.ceil(n / side);
-  const blocks = squares(64) >= enough / 4 ? 2 : 1;
-  const groups = squares(32 * blocks);
-  const split = Math.max(1, Math.min(Math.floor(enough / groups), Math.floor(k / shortest), 16));
-  return { blocks, shared: true, split };
+/** A product as the choice sees it. */
+export interface Shape {
+  readonly batches: number;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Whether b lies along the sum, four elements at a time. */
+  readonly alongSum: boolean;
+  /** Whether the sums of the rows of a are wanted, which only tiles of whole fours give. */
+  readonly sums: boolean;
 }
+
+interface Entry {
+  readonly member: Choice["member"];
+  readonly tile: Tile;
+  /** Taken from this many workgroups on: below, a smaller tile keeps more of the device busy. */
+  readonly from: number;
+}
+
+interface Table {
+  readonly portfolio: readonly Entry[];
+  /** By how the matrix lies; `least` as for the split. */
+  readonly fewRows: { readonly alongSum: Choice["member"]; readonly other: Choice["member"]; readonly least: number };
+  readonly split: { readonly groups: number; readonly least: number };
+}
+
+const tile = (rows: number, columns: number, down: number, across: number, depth = 0): Tile => ({ rows, columns, down, across, depth });
+
+/** By kind of adapter; the first entry that makes enough workgroups is taken. `split`: the workgroups wanted, and the least steps worth one. */
+const table = {
+  software: {
+    portfolio: [
+      { member: "direct", tile: tile(8, 8, 8, 8), from: 16 },
+      { member: "direct", tile: tile(4, 4, 8, 8), from: 0 },
+    ],
+    fewRows: { alongSum: "direct", other: "direct", least: 512 },
+    split: { groups: 4, least: 512 },
+  },
+  hardware: {
+    portfolio: [
+      { member: "tiled", tile: tile(8, 8, 16, 16, 16), from: 216 },
+      { member: "tiled", tile: tile(8, 8, 8, 8, 16), from: 64 },
+      { member: "tiled", tile: tile(4, 4, 8, 8, 32), from: 0 },
+    ],
+    fewRows: { alongSum: "few rows", other: "direct", least: 32 },
+    split: { groups: 128, least: 128 },
+  },
+} as const satisfies Record<string, Table>;
+
+/** Below four rows each is a row of registers of its own. */
+export const isFewRows = ({ m, sums }: Pick<Shape, "m" | "sums">): boolean => m < 4 && !sums;
+
+export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
+
+/** Workgroups down and across. */
+export const gridOf = (
+  { member, tile: { rows, columns, down, across } }: Pick<Choice, "member" | "tile">,
+  { m, n }: Pick<Shape, "m" | "n">,
+) => (member === "few rows" ? ([1, ceilDiv(n, 4)] as const) : ([ceilDiv(m, rows * down), ceilDiv(n, columns * across)] as const));
+
+export type Choose = (caps: Pick<Caps, "software">, shape: Shape) => Choice;
+
+/** The member of the portfolio for a shape on an adapter: by the table alone, so that the same shape gives the same bits. */
+export const choose: Choose = ({ software }, shape) => {
+  const { portfolio, fewRows: few, split } = table[software ? "software" : "hardware"];
+  const groupsOf = (entry: Pick<Choice, "member" | "tile">) => gridOf(entry, shape).reduce((a, b) => a * b, shape.batches);
+  const isFew = isFewRows(shape);
+  const { member, tile: chosen } = isFew
+    ? { member: few[shape.alongSum ? "alongSum" : "other"], tile: tile(shape.m, 4, 1, 64) }
+    : portfolio.find((entry) => groupsOf(entry) >= entry.from)!;
+  const least = isFew ? few.least : split.least;
+  const parts = Math.min(ceilDiv(split.groups, groupsOf({ member, tile: chosen })), Math.floor(shape.k / least));
+  return { member, tile: chosen, parts: Math.max(1, parts) };
+};
