@@ -68,6 +68,14 @@ describe("gradients equal central differences, and so do second derivatives:", (
     }),
   );
   test("linear of a vector", () => check(({ x, weight }) => [ops.linear({ x: x!, weight: weight! })], { x: [3], weight: [2, 3] }));
+  test("linearBackwardWeights", () =>
+    check(
+      ({ x, dy }) => {
+        const { weight, bias } = ops.linearBackwardWeights({ x: x!, dy: dy! });
+        return [weight, bias];
+      },
+      { x: [2, 2, 3], dy: [2, 2, 4] },
+    ));
 
   test("crossEntropy with an ignored target", () =>
     check(({ logits }) => [ops.crossEntropy({ logits: logits!, targets: targets() })], { logits: [3, 4] }));
