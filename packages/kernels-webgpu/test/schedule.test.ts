@@ -61,6 +61,17 @@ test("what clashes keeps its order and stays apart; nothing is lost", () => {
   expect(fewer).toBeGreaterThan(0);
 });
 
+test("on a processor long launches stay apart, as every workgroup of one takes the time of all its members", () => {
+  const list = [300, 300, 1, 1].map((groups, id): Placed => {
+    const [placed] = randomLaunches(1) as [Placed];
+    const ranges = [0, 1].map((use): Range => ({ buffer: buffers[use]!, offset: 256 * id, size: 256 }));
+    return { ...placed, launch: { ...placed.launch, params: { id: u32(id) }, groups }, ranges };
+  });
+  const merged = (software: boolean) => mergeIndependent(list, { ...limits, software }).map(idsOf);
+  expect(merged(false)).toEqual([[0, 1, 2, 3]]);
+  expect(merged(true)).toEqual([[0, 2, 3], [1]]);
+});
+
 test("followers are those that clash, directly or through what wrote in between", () => {
   const list = randomLaunches(7);
   const after = followers(list);

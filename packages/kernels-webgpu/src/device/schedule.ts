@@ -5,12 +5,21 @@ import { type BindingLimits, layOut } from "./layout.ts";
 
 /** At most so many become one, and among so many it is looked for them. */
 const [most, window] = [16, 64];
+/**
+ * A processor that plays the GPU takes both sides of a branch, the wrong one with all lanes off: every workgroup of a merged launch passes through the code of each of its members. So many more passages
+ * are given for one launch less.
+ */
+const worthPassing = 192;
+
+interface Limits extends BindingLimits {
+  readonly software?: boolean;
+}
 
 /**
  * The same launches in fewer: those of one source that do not depend on each other are merged. Updates of parameters, projections of one input and their gradients are of this kind. What has the longest way
  * to go runs first, so that what nothing waits for collects until it is wanted, or until the end.
  */
-export function mergeIndependent(list: readonly Placed[], limits: BindingLimits): Placed[] {
+export function mergeIndependent(list: readonly Placed[], limits: Limits): Placed[] {
   const after = followers(list);
   const waiting = list.map(() => 0);
   for (const next of after.flat()) waiting[next]!++;
@@ -35,13 +44,14 @@ function heightsOf(after: readonly (readonly number[])[]): number[] {
 }
 
 /** The first that is ready, and others that can be one launch with it. */
-function membersOf(ready: readonly number[], list: readonly Placed[], limits: BindingLimits): number[] {
+function membersOf(ready: readonly number[], list: readonly Placed[], limits: Limits): number[] {
   const [first] = ready as [number];
   const members = [first];
   if (!mergeable(list[first]!.launch)) return members;
   const candidates = ready.slice(1).filter((i) => alike(list[first]!.launch, list[i]!.launch));
   for (const i of candidates.slice(0, window)) {
     if (members.length === most) break;
+    if (limits.software && passages(members, i, list) > worthPassing) continue;
     if (
       bindable(
         [...members, i].map((member) => list[member]!),
@@ -51,6 +61,12 @@ function membersOf(ready: readonly number[], list: readonly Placed[], limits: Bi
       members.push(i);
   }
   return members;
+}
+
+/** What the workgroups of `members` and those of one more pass through in vain if they are one launch. */
+function passages(members: readonly number[], next: number, list: readonly Placed[]): number {
+  const groups = members.reduce((sum, i) => sum + list[i]!.launch.groups, 0);
+  return groups + members.length * list[next]!.launch.groups;
 }
 
 function together(members: readonly Placed[]): Placed {

@@ -42,7 +42,7 @@ const tile = (rows: number, columns: number, down: number, across: number, depth
 const table = {
   software: {
     portfolio: [
-      { member: "direct", tile: tile(8, 8, 8, 8), from: 16 },
+      { member: "direct", tile: tile(8, 8, 8, 8), from: 4 },
       { member: "direct", tile: tile(4, 4, 8, 8), from: 0 },
     ],
     fewRows: { alongSum: "direct", other: "direct", least: 512 },
