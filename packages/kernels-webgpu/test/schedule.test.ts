@@ -69,7 +69,7 @@ test("on a processor long launches stay apart, as every workgroup of one takes t
   });
   const merged = (software: boolean) => mergeIndependent(list, { ...limits, software }).map(idsOf);
   expect(merged(false)).toEqual([[0, 1, 2, 3]]);
-  expect(merged(true)).toEqual([[0, 2, 3], [1]]);
+  expect(merged(true)).toEqual([[0], [1], [2, 3]]);
 });
 
 test("followers are those that clash, directly or through what wrote in between", () => {
