@@ -1,6 +1,6 @@
 import { linear, linearBackwardWeights } from "@x/ops";
 import { samples as opSamples } from "@x/ops/samples";
-import { type Device, matmul, type Tensor, tensor, withDevice } from "@x/tensor";
+import { type Device, matmul, type Sample, type Tensor, tensor, withDevice } from "@x/tensor";
 import { primitiveSamples } from "@x/tensor/samples";
 import { conformance } from "@x/testing";
 import { describe, expect, test } from "vitest";
@@ -35,7 +35,7 @@ const cases: Readonly<Record<string, Case>> = {
   "tiles of 32, along the sum": { choice: member("tiled", 4, 4, 8, 8, 32), m: 40, n: 36, k: 68, form: "nt" },
   "tiles of 32, scalars, split": { choice: member("tiled", 4, 4, 8, 8, 32, 3), m: 33, n: 35, k: 131, form: "nn" },
   "tiles of 64, along rows": { choice: member("tiled", 8, 8, 8, 8, 16), m: 68, n: 132, k: 19, form: "tn" },
-  "tiles of 64, split": { choice: member("tiled", 8, 8, 8, 8, 16, 2), m: 65, n: 64, k: 72, form: "nt" },
+  "tiles of 64, split": { choice: member("tiled", 8, 8, 8, 8, 16, 2), m: 68, n: 64, k: 72, form: "tt" },
   "tiles of 128": { choice: member("tiled", 8, 8, 16, 16, 16), m: 132, n: 136, k: 36, form: "nn" },
   "one row along the sum": { choice: member("few rows", 1, 4, 1, 64), m: 1, n: 37, k: 516, form: "nt" },
   "three rows along the sum, split": { choice: member("few rows", 3, 4, 1, 64, 0, 2), m: 3, n: 8, k: 1032, form: "nt" },
@@ -91,16 +91,21 @@ describe("every member of the portfolio", async () => {
   );
 });
 
-/** Samples that between them take each way through the planner; all of them run as planned for a processor, and the members of the portfolio above, one by one. */
+/**
+ * Samples that between them take each way through the planner; all of them run as planned for a processor, and the members of the portfolio above, one by one. Their gradients are products
+ * again, which stand here themselves, and cost SwiftShader as much to compile: one layer has them.
+ */
 const some: Readonly<Record<string, readonly string[]>> = {
   matmul: [
-    ...["beyond a tile by one", "row times matrix", "matrix times column", "outer product", "nothing to sum over is 0"],
-    ...["one matrix for a batch", "batches that broadcast", "both transposed", "rows apart, a repeated batch", "f16, accumulated in f32"],
+    ...["row times matrix", "matrix times column", "outer product", "nothing to sum over is 0"],
+    ...["one matrix for a batch", "batches that broadcast", "rows apart, a repeated batch", "f16, accumulated in f32"],
   ],
-  linear: ["of 64x64 to 64 with all epilogues", "of 2x300 to 7 with all epilogues", "of a transposed weight: Conv1D's [in, out]"],
-  linearBackwardWeights: ["of 2x33x20 and 12 outputs", "of 130x3 and 2 outputs", "of 0x4 and 3 outputs", "of 3x0 and 4 outputs", "in f16"],
+  linear: ["of 64x64 to 64 with all epilogues", "of 2x300 to 7 with all epilogues"],
+  linearBackwardWeights: ["of 2x33x20 and 12 outputs", "of 0x4 and 3 outputs", "of 3x0 and 4 outputs", "in f16"],
 };
-const products = [...primitiveSamples, ...opSamples].filter(({ op, name }) => op && some[op.contract.name]?.includes(name));
+const products = [...primitiveSamples, ...opSamples]
+  .filter(({ op, name }) => op && some[op.contract.name]?.includes(name))
+  .map((sample): Sample => (sample.name.startsWith("of 2x300") ? sample : { ...sample, gradients: [] }));
 
 describe("as planned for a real GPU", async () => {
   await onAdapter(
