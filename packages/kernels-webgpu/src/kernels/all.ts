@@ -1,6 +1,7 @@
 import type { Kernel } from "@x/tensor";
 import { adamwKernel, sumOfSquaresKernel } from "./adamw.ts";
-import { attentionBackwardKernel, attentionKernel } from "./attention/attention.ts";
+import { attentionKernel } from "./attention/attention.ts";
+import { attentionBackwardKernel } from "./attention/backward.ts";
 import { convolutionKernel } from "./convolution.ts";
 import { crossEntropyKernels } from "./cross-entropy.ts";
 import { cumulativeKernels } from "./cumulative.ts";

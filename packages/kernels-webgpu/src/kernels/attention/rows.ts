@@ -44,18 +44,19 @@ const singles = (name: string): string => `var v = vec4<f32>();
   for (var e = 0u; e < 4u; e++) { if (4u * c + e < p.${name}_dim) { v[e] = ${name}_at(u32(row + i32(4u * c + e) * p.${name}_step)); } }
   return v;`;
 
-/** Defines `NAME_put_vec(row, c, v)` for contiguous rows. */
-export function rowsOut(name: string, to: Place, dim: number): Omit<Rows, "vectors"> {
+/** Defines `NAME_put_vec(row, c, v)` for contiguous rows, behind so many elements of something else if given. */
+export function rowsOut(name: string, to: Place, dim: number, begin?: number): Omit<Rows, "vectors"> {
   const vector = dim % 4 === 0;
+  const first = begin === undefined ? "" : `p.${name}_begin + `;
   return {
     use: [to, vector ? 4 : 1],
-    params: { [`${name}_dim`]: u32(dim) },
+    params: { [`${name}_dim`]: u32(dim), ...(begin !== undefined && { [`${name}_begin`]: u32(vector ? begin / 4 : begin) }) },
     source: `
 fn ${name}_put_vec(row: u32, c: u32, v: vec4<f32>) {
   ${
     vector
-      ? `if (4u * c < p.${name}_dim) { ${name}_put(row * (p.${name}_dim >> 2u) + c, v); }`
-      : `for (var e = 0u; e < 4u; e++) { if (4u * c + e < p.${name}_dim) { ${name}_put(row * p.${name}_dim + 4u * c + e, v[e]); } }`
+      ? `if (4u * c < p.${name}_dim) { ${name}_put(${first}row * (p.${name}_dim >> 2u) + c, v); }`
+      : `for (var e = 0u; e < 4u; e++) { if (4u * c + e < p.${name}_dim) { ${name}_put(${first}row * p.${name}_dim + 4u * c + e, v[e]); } }`
   }
 }`,
   };

@@ -6,7 +6,7 @@ export const lanes = 16;
 export const tile = 32;
 export const products = 8;
 
-const count = (n: number, body: (i: number) => string): string => Array.from({ length: n }, (_, i) => body(i)).join("\n");
+export const count = (n: number, body: (i: number) => string): string => Array.from({ length: n }, (_, i) => body(i)).join("\n");
 
 /**
  * `sum0` ... of eight rows of the other side: their products with the own four. `own_0` ... and `other_0` ... are places in memory; the other side's are the same for all lanes, which
@@ -22,6 +22,18 @@ for (var c = 0u; c < ${vectors}; c++) {
     .join("\n")}
   ${count(products, (u) => `{ let y = ${other}_vec(${other}_${u}, c); ${sum}${u} = ${"wzyx".split("").reduceRight((to, e) => `fma(b${e}, vec4<f32>(y.${e}), ${to})`, `${sum}${u}`)}; }`)}
 }`;
+}
+
+/**
+ * Does `body` with each of eight rows' products, which it calls by the names of their sums; t is the row's place in the tile, at \`u\` the first of them. A long text stands there once, in a
+ * loop: eight times over takes some drivers seconds to compile.
+ */
+export function eachRow(sums: readonly string[], long: boolean, body: string): string {
+  const named = (value: (sum: string) => string) => sums.map((sum) => `let ${sum} = ${value(sum)};`).join(" ");
+  if (!long) return count(products, (n) => `{ let t = u + ${n}u; ${named((sum) => `${sum}${n}`)} ${body} }`);
+  const all = sums.map((sum) => `var ${sum}_all = array(${Array.from({ length: products }, (_, n) => `${sum}${n}`).join(", ")});`);
+  return `${all.join("\n")}
+for (var n = 0u; n < ${products}u; n++) { let t = u + n; ${named((sum) => `${sum}_all[n]`)} ${body} }`;
 }
 
 /** Places of eight rows of the other side from `row` on, none beyond `last`. */
@@ -51,5 +63,3 @@ fn pick(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, r: u32) -> vec4<
 export const putSource = (to: string, sums: string, vectors: number, row: string, factor: string): string => `
 ${count(vectors, (c) => `w[${c}] = pick(${[0, 1, 2, 3].map((r) => `${sums}_${c}_${r}`).join(", ")}, r);`)}
 for (var c = 0u; c < ${vectors}u; c++) { ${to}_put_vec(${row}, slab + c, w[c] * ${factor}); }`;
-
-export { count };
