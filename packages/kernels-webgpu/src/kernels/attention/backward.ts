@@ -2,8 +2,8 @@ import { attentionBackward } from "@x/ops";
 import { u32 } from "../../device/launch.ts";
 import { webgpuKernel } from "../kernel.ts";
 import { dense, type Place, type Planner, type Strided } from "../planner.ts";
-import { diagonalSource, tableSource } from "./bias-gradient.ts";
-import { blockSize, slabOf, slabsOf } from "./blocking.ts";
+import { diagonalSource, distances, tableSource } from "./bias-gradient.ts";
+import { slabOf, slabsOf } from "./blocking.ts";
 import { blocksOf, type Extents, extentsOf, rowsTarget } from "./extents.ts";
 import { gradientOfKeys } from "./key-gradient.ts";
 import { gradientOfQueries } from "./query-gradient.ts";
@@ -108,14 +108,14 @@ function inOne(p: Planner, { batch, kvHeads, keys, dim, valueDim }: Extents) {
 }
 
 function launchBias(p: Planner, size: Extents, { traits, reads, params }: Sight, { g, stats }: Upstream): void {
-  const { heads, queries, keys } = size;
+  const { batch, heads, queries, keys } = size;
   const [table, entries] = [p.output("dBias"), heads * p.spec("bias").shape[1]!];
   if (queries === 0 || keys === 0) {
     p.fill(table, entries);
     return;
   }
   const diagonals = blocksOf(queries) + blocksOf(keys) - 1;
-  const partial = p.scratch(heads * diagonals * 2 * blockSize);
+  const partial = p.scratch(batch * heads * diagonals * distances);
   const given = together(rowsOf(p, g));
   const all = { ...size.params, ...params, diagonals: u32(diagonals) };
   p.run({
@@ -124,7 +124,7 @@ function launchBias(p: Planner, size: Extents, { traits, reads, params }: Sight,
     params: { ...given.params, ...all },
     reads: { ...given.uses, stats, ...reads },
     writes: { partial },
-    groups: heads * diagonals,
+    groups: batch * heads * diagonals,
   });
   p.run({
     label: "attention table of biases",

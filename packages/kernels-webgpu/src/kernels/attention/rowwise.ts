@@ -5,6 +5,8 @@ export const lanes = 16;
 /** Rows of the other side between two updates of what is summed, and of a product at a time. */
 export const tile = 32;
 export const products = 8;
+/** The four rows of an invocation, of those of its block: so far apart that neighbours lie beside one another. */
+export const ownRows = `(lane + vec4<u32>(0u, ${lanes}u, ${2 * lanes}u, ${3 * lanes}u))`;
 
 export const count = (n: number, body: (i: number) => string): string => Array.from({ length: n }, (_, i) => body(i)).join("\n");
 

@@ -26,7 +26,7 @@ export function scoreSource({ keyMask, map, bias, softcap, dropout, source }: Tr
   return `${mathSource(math)}${source}${keyMask ? present : ""}${map ? inMask : ""}${bias ? biases : ""}${dropout ? kept : ""}`;
 }
 
-// Expressions for four pairs of query `i` and key `j`, in the scope of their \`batch\`, \`head\`, first \`row\` in [batch, heads, queries], \`offset\` of the first query behind the first key,
+// Text about four pairs of query `i` and key `j`, in the scope of their `batch`, `head`, first `row` in [batch, heads, queries], \`offset\` of the first query behind the first key,
 // and in a run of a map its \`mask\` (0: none) and what repeats add, \`more\`; products with \`s\` of q and k, \`y\` of dO and v.
 
 /** Who sees whom. */
@@ -83,15 +83,20 @@ fn biases(head: u32, i: vec4<u32>, j: vec4<u32>) -> vec4<f32> {
   return vec4<f32>(bias_of(at.x), bias_of(at.y), bias_of(at.z), bias_of(at.w));
 }`;
 
-/** The draw's element is the position in [batch, heads, queries, keys]. */
+/** The draw's element is the position in [batch, heads, queries, keys], of which one call of the generator serves four: what it gave last is kept. No block has the number ~0. */
 const kept = `
+var<private> drawn_block = vec4<u32>(0xffffffffu);
+var<private> drawn: array<vec4<u32>, 4>;
 fn kept(row: u32, i: vec4<u32>, j: vec4<u32>) -> vec4<f32> {
-  let key = vec4<u32>(draw_key_of(0u), draw_key_of(1u), draw_key_of(2u), draw_key_of(3u));
   let element = (vec4<u32>(row) + i) * p.keys + j;
+  let block = element >> vec4<u32>(2u);
   var z: vec4<f32>;
   for (var n = 0u; n < 4u; n++) {
-    let bits = philox(element[n] >> 2u, p.ordinal, key)[element[n] & 3u] >> 8u;
-    z[n] = select(0.0, p.kept, bits >= p.threshold);
+    if (block[n] != drawn_block[n]) {
+      drawn[n] = philox(block[n], p.ordinal, vec4<u32>(draw_key_of(0u), draw_key_of(1u), draw_key_of(2u), draw_key_of(3u)));
+      drawn_block[n] = block[n];
+    }
+    z[n] = select(0.0, p.kept, (drawn[n][element[n] & 3u] >> 8u) >= p.threshold);
   }
   return z;
 }`;

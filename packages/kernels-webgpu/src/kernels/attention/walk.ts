@@ -1,6 +1,6 @@
 import { blockMapHeader as header } from "@x/ops";
 import { blockSize } from "./blocking.ts";
-import { lanes, tile } from "./rowwise.ts";
+import { lanes, ownRows, tile } from "./rowwise.ts";
 import type { Traits } from "./scores.ts";
 
 /** One side of the scores: queries of a head, or the keys that its heads share. */
@@ -26,7 +26,7 @@ export const ofKeys: Side = {
 const word = (name: keyof typeof header): string => `map_at(${header[name]}u)`;
 
 /**
- * How main begins: `block`, the head and `batch` of the workgroup, which of the slabs is its `share`, and the four rows `own` of the invocation, so far apart that neighbours lie beside one another.
+ * How main begins: `block`, the head and `batch` of the workgroup, which of the slabs is its `share`, and the rows `own` of the invocation.
  */
 export const ownSource = (traits: Traits, { rows, head, heads }: Side): string => `
 @compute @workgroup_size(${lanes})
@@ -39,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let batch = place / p.slabs / blocks / p.${heads};
   if (batch >= p.batch) { return; }
   let offset = i32(p.keys) - i32(p.queries);
-  let own = block * ${blockSize}u + lane + vec4<u32>(0u, ${lanes}u, ${2 * lanes}u, ${3 * lanes}u);${fitsSource(traits)}`;
+  let own = block * ${blockSize}u + ${ownRows};${fitsSource(traits)}`;
 
 /** `fits`: whether the map was made for these lengths. Otherwise its places mean nothing: nothing is walked, and the result is NaN. */
 export const fitsSource = ({ map }: Traits): string =>
