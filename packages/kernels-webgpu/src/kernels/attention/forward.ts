@@ -48,7 +48,6 @@ ${scoreSource(traits)}
 ${pickSource}
 ${ownSource(traits, ofQueries)}
   let slab = share * ${slab}u;
-  let i = own;
   let row = (batch * p.heads + head) * p.queries;
   let k_base = k_row(batch, head / p.group, 0u);
   let v_base = v_row(batch, head / p.group, 0u);

@@ -8,7 +8,7 @@ export const ownKeys = count(
   (r) => `let k_${r} = k_row(batch, kv, min(j[${r}], p.keys - 1u)); let v_${r} = v_row(batch, kv, min(j[${r}], p.keys - 1u));`,
 );
 
-/** Does `use` with the gradients of the own keys' scores with each of \`rows\` queries from \`first\` on, and some more. */
+/** Does `use` with the gradients of the own keys' scores with each of `rows` queries from `first` on, and some more. */
 export function pairsOfKeys(traits: Traits, use: string): string {
   const pair = `
         let i = vec4<u32>(first + t);
@@ -36,7 +36,6 @@ export function gradientOfKeys(traits: Traits, slab: { readonly k: number; reado
 ${scoreSource(traits)}
 ${pickSource}
 ${ownSource(traits, ofKeys)}
-  let j = own;
   ${ownKeys}
   ${sumsSource("dk", slab.k)}
   ${sumsSource("dv", slab.v)}

@@ -27,7 +27,7 @@ for (var c = 0u; c < ${vectors}; c++) {
 }
 
 /**
- * Does `body` with each of eight rows' products, which it calls by the names of their sums; t is the row's place in the tile, at \`u\` the first of them. A long text stands there once, in a
+ * Does `body` with each of eight rows' products, which it calls by the names of their sums; t is the row's place in the tile, at `u` the first of them. A long text stands there once, in a
  * loop: eight times over takes some drivers seconds to compile.
  */
 export function eachRow(sums: readonly string[], long: boolean, body: string): string {

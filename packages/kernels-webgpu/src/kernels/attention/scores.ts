@@ -26,8 +26,8 @@ export function scoreSource({ keyMask, map, bias, softcap, dropout, source }: Tr
   return `${mathSource(math)}${source}${keyMask ? present : ""}${map ? inMask : ""}${bias ? biases : ""}${dropout ? kept : ""}`;
 }
 
-// Text about four pairs of query `i` and key `j`, in the scope of their `batch`, `head`, first `row` in [batch, heads, queries], \`offset\` of the first query behind the first key,
-// and in a run of a map its \`mask\` (0: none) and what repeats add, \`more\`; products with \`s\` of q and k, \`y\` of dO and v.
+// Text about four pairs of query `i` and key `j`, in the scope of their `batch`, `head`, first `row` in [batch, heads, queries] and `offset` of the first query behind the first key; in a
+// run of a map also of its `mask` (0: none) and what repeats add, `more`. `s` are products of q and k, `y` of dO and v.
 
 /** Who sees whom. */
 export function visible({ causal, keyMask, map }: Traits): string {
@@ -48,7 +48,7 @@ const raised = ({ softcap, map, bias }: Traits, b: string): string =>
 
 export const score = (traits: Traits): string => raised(traits, bent(traits));
 
-/** What dropout multiplies a weight by. */
+/** What dropout leaves of a weight. */
 export const thinned = ({ dropout }: Traits, weight: string): string => (dropout ? `${weight} * kept(row, i, j)` : weight);
 
 /** Statements: weights `e` and what dropout leaves of them, `left`; gradients by scores, `d`, and by products, `ds`. `lse` and `delta` are those of the queries. */

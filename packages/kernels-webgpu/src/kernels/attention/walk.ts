@@ -5,8 +5,9 @@ import type { Traits } from "./scores.ts";
 
 /** One side of the scores: queries of a head, or the keys that its heads share. */
 export interface Side {
-  /** What a workgroup owns a block of, and the number of heads. */
+  /** What a workgroup owns a block of, what the rows of an invocation are called, and the number of heads. */
   readonly rows: "queries" | "keys";
+  readonly own: "i" | "j";
   readonly head: "head" | "kv";
   readonly heads: "heads" | "kv_heads";
   /** What the block sees of the other side where no map says it. */
@@ -15,20 +16,20 @@ export interface Side {
 }
 
 export const ofQueries: Side = {
-  ...{ rows: "queries", head: "head", heads: "heads", begin: () => "0u" },
+  ...{ rows: "queries", own: "i", head: "head", heads: "heads", begin: () => "0u" },
   end: ({ causal }) => (causal ? `u32(clamp(i32((block + 1u) * ${blockSize}u) + offset, 0, i32(p.keys)))` : "p.keys"),
 };
 export const ofKeys: Side = {
-  ...{ rows: "keys", head: "kv", heads: "kv_heads", end: () => "p.queries" },
+  ...{ rows: "keys", own: "j", head: "kv", heads: "kv_heads", end: () => "p.queries" },
   begin: ({ causal }) => (causal ? `u32(clamp(i32(block * ${blockSize}u) - offset, 0, i32(p.queries)))` : "0u"),
 };
 
 const word = (name: keyof typeof header): string => `map_at(${header[name]}u)`;
 
 /**
- * How main begins: `block`, the head and `batch` of the workgroup, which of the slabs is its `share`, and the rows `own` of the invocation.
+ * How main begins: `block`, the head and `batch` of the workgroup, which of the slabs is its `share`, and the rows of the invocation, `i` or `j`.
  */
-export const ownSource = (traits: Traits, { rows, head, heads }: Side): string => `
+export const ownSource = (traits: Traits, { rows, own, head, heads }: Side): string => `
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let place = group_of(group);
@@ -39,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let batch = place / p.slabs / blocks / p.${heads};
   if (batch >= p.batch) { return; }
   let offset = i32(p.keys) - i32(p.queries);
-  let own = block * ${blockSize}u + ${ownRows};${fitsSource(traits)}`;
+  let ${own} = block * ${blockSize}u + ${ownRows};${fitsSource(traits)}`;
 
 /** `fits`: whether the map was made for these lengths. Otherwise its places mean nothing: nothing is walked, and the result is NaN. */
 export const fitsSource = ({ map }: Traits): string =>
@@ -48,7 +49,7 @@ export const fitsSource = ({ map }: Traits): string =>
 /** A number, NaN where the map does not fit. */
 export const sound = ({ map }: Traits, number: string): string => (map ? `select(nan().x, ${number}, fits)` : number);
 
-/** Does `body` for the runs of a list of the map: of so many lists of each pattern in this order, the one with this number. `first` and `blocks` are those of the \`run\`. */
+/** Does `body` for the runs of a list of the map: of so many lists of each pattern in this order, the one with this number. In it `run_begin`, `run_end`, `mask` and `more` are those of the run. */
 export const runsSource = (order: "row" | "column" | "diagonal", lists: string, list: string, body: string): string => `if (fits) {
 let pattern = map_at(${word("table")} + min(batch, ${word("batch")} - 1u) * ${word("heads")} + min(head, ${word("heads")} - 1u));
 let list = ${word(`${order}Lists`)} + pattern * ${lists} + ${list};
@@ -62,7 +63,7 @@ ${body}
 }
 }`;
 
-/** Does `body` for the rows of the other side that the own block sees, `tile` at a time: \`rows\` from \`first\` on. */
+/** Does `body` for the rows of the other side that the own block sees, `tile` at a time: `rows` from `first` on. */
 export function walkSource(traits: Traits, side: Side, body: string): string {
   const tiles = `for (var first = begin; first < end; first += ${tile}u) {
 let rows = min(end - first, ${tile}u);
