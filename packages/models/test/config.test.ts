@@ -120,6 +120,14 @@ describe("llama", () => {
       highFactor: 4,
       originalMaxLength: 32,
     });
+    const longrope = { rope_type: "longrope", short_factor: [1, 1], long_factor: [2, 4], original_max_position_embeddings: 32 };
+    expect(llamaConfig({ rope_scaling: longrope, max_position_embeddings: 128 }).ropeScaling).toMatchObject({
+      type: "longrope",
+      shortFactors: [1, 1],
+      longFactors: [2, 4],
+      originalMaxLength: 32,
+      factor: 4,
+    });
     expect(llamaConfig({ rope_scaling: { rope_type: "yarn", factor: 2 } }).ropeScaling).toMatchObject({
       betaFast: 32,
       betaSlow: 1,
@@ -133,7 +141,12 @@ describe("llama", () => {
     [{ model_type: "mistral", sliding_window: 4096 }, "config.json has sliding_window: 4096; sliding-window attention is not supported"],
     [{ layer_types: ["full_attention", "sliding_attention"] }, "sliding-window attention is not supported"],
     [{ model_type: "qwen3", use_sliding_window: true, sliding_window: 8 }, "sliding-window attention is not supported"],
-    [{ rope_scaling: { rope_type: "longrope", factor: 2 } }, 'rope type "longrope" in config.json is not supported; known are default'],
+    [{ rope_scaling: { rope_type: "spiral", factor: 2 } }, 'rope type "spiral" in config.json is not supported; known are default'],
+    [
+      { rope_scaling: { rope_type: "longrope", factor: 2 } },
+      'rope scaling "longrope" in config.json needs short_factor, a list of numbers',
+    ],
+    [{ rope_scaling: { rope_type: "longrope", short_factor: [1], long_factor: ["2"] } }, "needs long_factor, a list of numbers"],
     [{ rope_scaling: { rope_type: "linear" } }, 'rope scaling "linear" in config.json needs a factor'],
     [{ rope_parameters: "linear" }, 'rope_parameters in config.json must be an object, got "linear"'],
     [{ num_key_value_heads: 0 }, "num_key_value_heads in config.json must be a positive whole number, got 0"],

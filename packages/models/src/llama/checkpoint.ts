@@ -102,6 +102,12 @@ function scalingOf(rope: ConfigReader, raw: PublishedConfig, maxLength: number):
     if (raw.factor == null) throw new TensorError(`Llama: rope scaling "${type}" in config.json needs a factor.`);
     return rope.number("factor", 1);
   };
+  const factors = (key: string) => {
+    const list = rope.list(key);
+    if (!list?.every((value) => typeof value === "number"))
+      throw new TensorError(`Llama: rope scaling "${type}" in config.json needs ${key}, a list of numbers.`);
+    return list as readonly number[];
+  };
   const originalMaxLength = rope.number("original_max_position_embeddings", maxLength);
   switch (type) {
     case "default":
@@ -133,8 +139,8 @@ function scalingOf(rope: ConfigReader, raw: PublishedConfig, maxLength: number):
     case "longrope":
       return {
         type,
-        shortFactors: (rope.list("short_factor") ?? []) as readonly number[],
-        longFactors: (rope.list("long_factor") ?? []) as readonly number[],
+        shortFactors: factors("short_factor"),
+        longFactors: factors("long_factor"),
         originalMaxLength,
         factor: originalMaxLength < maxLength ? maxLength / originalMaxLength : rope.number("factor", 1),
         attentionFactor: rope.optional("attention_factor"),
