@@ -35,7 +35,9 @@ const functions: Readonly<Record<string, MathFunction>> = {
   // Through a parameter, because a constant expression may not be infinite; grid_x & 0 is zero.
   infinity: { code: "fn infinity() -> V { return bitcast<V>(vec4<u32>(0x7f800000u | (p.grid_x & 0u))); }" },
   nan: { code: "fn nan() -> V { return bitcast<V>(vec4<u32>(0x7fc00000u | (p.grid_x & 0u))); }" },
-  is_nan: { code: "fn is_nan(x: V) -> vec4<bool> { return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u); }" },
+  is_nan: { code: "fn is_nan(x: V) -> vec4<bool> { return (bitcast<vec4<i32>>(x) & vec4<i32>(0x7fffffff)) > vec4<i32>(0x7f800000); }" },
+  // Of whole numbers from -126 to 127: adding 1.5 * 2^23 + 127 leaves the biased exponent in the low bits, without a conversion, which WGSL has to guard.
+  two_to: { code: "fn two_to(n: V) -> V { return bitcast<V>(bitcast<vec4<u32>>(n + 12583039.0) << vec4<u32>(23u)); }" },
   // The first of two where it is NaN, then the second: what min and max lose.
   nan_of: {
     needs: ["is_nan"],
@@ -46,27 +48,26 @@ const functions: Readonly<Record<string, MathFunction>> = {
   },
   // x = n ln 2 + r; ln 2 in two parts, the first so short that n times it is exact. 2^n is applied in two factors.
   m_exp: {
-    needs: ["is_nan"],
+    needs: ["is_nan", "two_to"],
     code: `fn m_exp(x: V) -> V {
   let c = clamp(x, V(-104.0), V(89.0));
   let n = round(c * 1.4426950408889634);
   let r = fma(n, V(2.1219444e-4), fma(n, V(-0.693359375), c));
   let e = fma(r * r, ${polynomial("r", expTerms)}, r) + 1.0;
-  let k = vec4<i32>(n);
-  let half = k >> vec4<u32>(1u);
-  let scaled = e * bitcast<V>((half + 127) << vec4<u32>(23u)) * bitcast<V>((k - half + 127) << vec4<u32>(23u));
+  let half = floor(n * 0.5);
+  let scaled = e * two_to(half) * two_to(n - half);
   return select(scaled, x, is_nan(x));
 }`,
   },
   m_expm1: {
-    needs: ["is_nan"],
+    needs: ["is_nan", "two_to"],
     code: `fn m_expm1(x: V) -> V {
   let c = clamp(x, V(-18.0), V(89.0));
   let n = round(c * 1.4426950408889634);
   let r = fma(n, V(2.1219444e-4), fma(n, V(-0.693359375), c));
   let small = fma(r * r, ${polynomial("r", expm1Terms)}, r);
   // Half the size, so that 2^128 is never needed.
-  let scale = bitcast<V>((vec4<i32>(n) + 126) << vec4<u32>(23u));
+  let scale = two_to(n - 1.0);
   let half = fma(scale, small, scale - 0.5);
   return select(half + half, x, is_nan(x) | (abs(x) < V(1.4901161e-8)));
 }`,
@@ -80,12 +81,12 @@ const functions: Readonly<Record<string, MathFunction>> = {
   },
   // m / (2 - m) with m = 1 - e^-2|x| to its relative accuracy near 0 too. -2|x| = n ln 2 - 2 r, |r| <= ln 2 / 4.
   m_tanh: {
-    needs: ["copy_sign", "is_nan"],
+    needs: ["copy_sign", "is_nan", "two_to"],
     code: `fn m_tanh(x: V) -> V {
   let t = min(abs(x), V(9.02));
   let n = round(t * -2.8853900817779268);
   let r = fma(n, V(-1.0609722e-4), fma(n, V(0.3466796875), t));
-  let power = bitcast<V>((vec4<i32>(n) + 127) << vec4<u32>(23u));
+  let power = two_to(n);
   let m = fma(r * power, ${polynomial("r", tanhTerms)}, 1.0 - power);
   return select(copy_sign(m / (2.0 - m), x), x, is_nan(x));
 }`,
