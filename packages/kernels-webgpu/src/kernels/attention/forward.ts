@@ -12,7 +12,7 @@ import {
   tile,
 } from "./rowwise.ts";
 import { hidden, isLong, lowest, score, scoreSource, type Traits, thinned, visible } from "./scores.ts";
-import { ofQueries, ownSource, sound, walkSource } from "./walk.ts";
+import { ofQueries, ownQueries, sound, walkSource } from "./walk.ts";
 
 /**
  * Flash attention (Dao 2023, arXiv 2307.08691) by rows. The highest score so far changes seldom after the first keys, so what was summed is rescaled only where it does.
@@ -46,11 +46,7 @@ export function forwardSource(traits: Traits, slab: number): string {
   return `
 ${scoreSource(traits)}
 ${pickSource}
-${ownSource(traits, ofQueries)}
-  let slab = share * ${slab}u;
-  let row = (batch * p.heads + head) * p.queries;
-  let k_base = k_row(batch, head / p.group, 0u);
-  let v_base = v_row(batch, head / p.group, 0u);
+${ownQueries(traits, slab)}
   ${count(4, (r) => `let q_${r} = q_row(batch, head, min(i[${r}], p.queries - 1u));`)}
   ${sumsSource("o", slab)}
   var w: array<vec4<f32>, ${tile}>;

@@ -1,6 +1,6 @@
 import { count, eachRow, pickSource, placesSource, productSource, products, putSource, sumSource, sumsSource, tile } from "./rowwise.ts";
 import { gradientOfScores, isLong, scoreSource, type Traits } from "./scores.ts";
-import { ofQueries, ownSource, sound, walkSource } from "./walk.ts";
+import { ofQueries, ownQueries, sound, walkSource } from "./walk.ts";
 
 /** dq: an invocation owns four queries and walks over the keys. */
 export function gradientOfQueries(traits: Traits, slab: number): string {
@@ -20,11 +20,7 @@ export function gradientOfQueries(traits: Traits, slab: number): string {
   return `
 ${scoreSource(traits)}
 ${pickSource}
-${ownSource(traits, ofQueries)}
-  let slab = share * ${slab}u;
-  let row = (batch * p.heads + head) * p.queries;
-  let k_base = k_row(batch, head / p.group, 0u);
-  let v_base = v_row(batch, head / p.group, 0u);
+${ownQueries(traits, slab)}
   ${count(4, (r) => `let q_${r} = q_row(batch, head, min(i[${r}], p.queries - 1u)); let g_${r} = g_row(batch, head, min(i[${r}], p.queries - 1u));`)}
   var lse: vec4<f32>;
   var delta: vec4<f32>;

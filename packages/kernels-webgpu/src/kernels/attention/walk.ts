@@ -42,6 +42,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let offset = i32(p.keys) - i32(p.queries);
   let ${own} = block * ${blockSize}u + ${ownRows};${fitsSource(traits)}`;
 
+/** The same for queries, and where their slab, their rows and the keys and values that they see begin. */
+export const ownQueries = (traits: Traits, slab: number): string => `${ownSource(traits, ofQueries)}
+  let slab = share * ${slab}u;
+  let row = (batch * p.heads + head) * p.queries;
+  let k_base = k_row(batch, head / p.group, 0u);
+  let v_base = v_row(batch, head / p.group, 0u);`;
+
 /** `fits`: whether the map was made for these lengths. Otherwise its places mean nothing: nothing is walked, and the result is NaN. */
 export const fitsSource = ({ map }: Traits): string =>
   map ? `\n  let fits = ${word("queries")} == p.queries && ${word("keys")} == p.keys;` : "";
