@@ -419,6 +419,7 @@ typedef struct {
   i32 xRow;
   i32 yRow;
   i32 columns;
+  i32 packed;
   i32 activation;
   f32 alpha;
 } gemv_args;

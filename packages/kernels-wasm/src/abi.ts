@@ -114,12 +114,12 @@ export const abi = {
   /** Merges partial results in the order of the splits. Units: rows. */
   attention_combine: ["o:f32* lse?:f32* partial:f32* partialLse:f32*", "splits:i32 valueDim:i32"],
   /**
-   * y[m, n] = activation(alpha x W + bias) + residual for m <= 4 rows, W [k, n] by strides of which one is 1. `columns` (a multiple of 8) per
+   * y[m, n] = activation(alpha x W + bias) + residual for m <= 4 rows, W [k, n] by strides of which one is 1 or, with packed = 1, what pack_b wrote. `columns` (a multiple of 8) per
    * unit. Units: ceil(n / columns).
    */
   gemv: [
     "y:f32* x:f32* w:f32* bias?:f32* residual?:f32* pre?:f32*",
-    "m:i32 n:i32 k:i32 wRow:i32 wCol:i32 xRow:i32 yRow:i32 columns:i32 activation:i32 alpha:f32",
+    "m:i32 n:i32 k:i32 wRow:i32 wCol:i32 xRow:i32 yRow:i32 columns:i32 packed:i32 activation:i32 alpha:f32",
   ],
   /**
    * out[outer, count, inner] = src[outer, indices, inner] along an axis of `axis` entries, elements of `size` bytes; index of (o, j, i) is

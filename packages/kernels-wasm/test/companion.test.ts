@@ -2,7 +2,7 @@ import { linear } from "@x/ops";
 import { Cell, compile, type Device, type Tensor } from "@x/tensor";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { wasm } from "../src/index.ts";
-import { values } from "./harness.ts";
+import { expectClose, values } from "./harness.ts";
 
 const devices: Device[] = [];
 const open = async (options: Parameters<typeof wasm>[0] = {}): Promise<Device> => {
@@ -83,6 +83,18 @@ test("plans share what they keep; its memory goes back with the last of them", (
   steps[1]!.release();
   expect(device.companions.bytes).toBe(0);
   expect(device.memory().live).toBe(before);
+});
+
+test("one row reads the panels that many rows made", async () => {
+  const [x, one, weight] = [cell([rows, inputs], 1), cell([1, inputs], 1), cell([outputs, inputs], 2)];
+  const prompt = stepOf(() => layer(x, weight));
+  const next = stepOf(() => layer(one, weight));
+  const expected = (await prompt({}).data()).slice(0, outputs);
+  const bytes = device.companions.bytes;
+  expectClose((await next({}).data()) as Float32Array, expected as Float32Array);
+  expect(device.companions.bytes).toBe(bytes);
+  weight.write(values(outputs * inputs, 3));
+  expectClose((await next({}).data()) as Float32Array, (await layer(one, weight).data()) as Float32Array);
 });
 
 test("memory goes back with the cell; a step that would read it says so", () => {

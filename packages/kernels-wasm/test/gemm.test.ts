@@ -140,14 +140,23 @@ describe("gemv", () => {
     [4, 37, 65],
     [1, 100, 4],
   ] as const)
-    for (const transposed of [false, true])
-      test(`${m}x${n}x${k}${transposed ? " W^T" : ""}`, () => {
+    for (const [transposed, packed] of [
+      [false, 0],
+      [true, 0],
+      [false, 1],
+      [true, 1],
+    ] as const)
+      test(`${m}x${n}x${k}${transposed ? " W^T" : ""}${packed ? " in panels" : ""}`, () => {
         const [x, w, bias, residual] = [values(m * k, 1), values(k * n, 2), values(n, 3), values(m * n, 4)];
         const [y, pre] = [bench.out(m * n), bench.out(m * n)];
         const columns = 16;
         const [wRow, wCol] = transposed ? [1, k] : [n, 1];
-        const pointers = { y, pre, x: bench.put(x), w: bench.put(w), bias: bench.put(bias), residual: bench.put(residual) };
-        bench.run("gemv", { ...pointers, m, n, k, wRow, wCol, xRow: k, yRow: n, columns, activation: 4, alpha: 2 }, Math.ceil(n / columns));
+        const [asGiven, panels] = [bench.put(w), bench.out(Math.ceil(n / 8) * 8 * k)];
+        const strides = { bRow: wRow, bCol: wCol, bInner: 0, bOuter: 0 };
+        if (packed) bench.run("pack_b", { packed: panels, b: asGiven, inner: 1, n, k, ...strides }, Math.ceil(n / 8));
+        const pointers = { y, pre, x: bench.put(x), w: packed ? panels : asGiven, bias: bench.put(bias), residual: bench.put(residual) };
+        const sizes = { m, n, k, wRow, wCol, xRow: k, yRow: n, columns, packed };
+        bench.run("gemv", { ...pointers, ...sizes, activation: 4, alpha: 2 }, Math.ceil(n / columns));
         const expected: number[] = [];
         for (let i = 0; i < m * n; i++) {
           let sum = bias[i % n]!;

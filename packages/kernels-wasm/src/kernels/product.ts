@@ -104,12 +104,15 @@ function multiplyFewRows(p: Planner, given: Product): boolean {
   const columnsOf = (side: number, extent: number) => (side === 1 ? Math.min(1024, Math.max(256, ceilDiv(extent, 16) * 8)) : 32);
   const common = { y: c, k, alpha: 1, activation };
   if (m <= fewRows && n > 1 && (a.column === 1 || k === 1) && (b.row === 1 || b.column === 1) && b.row >= 0 && b.column >= 0) {
-    const columns = columnsOf(b.column, n);
+    // In panels, where they are kept: a weight is then read in one stream, and is the one that longer inputs read.
+    const keeps = p.keeps(b.place);
+    const columns = columnsOf(keeps ? 0 : b.column, n);
     const args = {
       ...common,
       columns,
+      packed: keeps ? 1 : 0,
       x: a.place,
-      w: b.place,
+      w: keeps ? packed(p, given, [], b.place, true).place : b.place,
       bias,
       residual,
       pre,
@@ -125,7 +128,21 @@ function multiplyFewRows(p: Planner, given: Product): boolean {
   }
   if (n === 1 && !bias && (b.row === 1 || k === 1) && (a.row === 1 || a.column === 1) && a.row >= 0 && a.column >= 0) {
     const columns = columnsOf(a.row, m);
-    const args = { ...common, columns, x: b.place, w: a.place, residual, pre, m: 1, n: m, wRow: a.column, wCol: a.row, xRow: 0, yRow: m };
+    const args = {
+      ...common,
+      columns,
+      packed: 0,
+      x: b.place,
+      w: a.place,
+      residual,
+      pre,
+      m: 1,
+      n: m,
+      wRow: a.column,
+      wCol: a.row,
+      xRow: 0,
+      yRow: m,
+    };
     p.run("gemv", args, ceilDiv(m, columns), (columns * k) / 4);
     return true;
   }
