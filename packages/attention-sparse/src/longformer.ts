@@ -1,0 +1,124 @@
+import { expectChoice, expectCounts, Linear, Module } from "@x/nn";
+import { Tensor, TensorError, zeros } from "@x/tensor";
+import { addRows, fixedTokens, type GlobalTokens, maskedTokens, takeRows } from "./global-tokens.ts";
+import { attendHeads, checkInput, checkRates, headDimOf, keepRows } from "./heads.ts";
+import { LongformerMaps } from "./longformer-maps.ts";
+import { dilationOf, type LongformerOptions, reachOf, tokensOf } from "./longformer-options.ts";
+import { mapBlock, neighbourBlocks, slidingWindow } from "./patterns.ts";
+
+export interface LongformerCall {
+  /** bool [batch, length]: false where there is only padding, which nobody sees and which gives zeros before the last projection. */
+  readonly keyMask?: Tensor | undefined;
+  /** bool [batch, length]: true where a token is global. Entries may have different numbers of them, up to globalSlots. */
+  readonly globalMask?: Tensor | undefined;
+}
+
+const who = "LongformerAttention";
+
+/**
+ * Longformer's self-attention, [batch, length, dim] -> [batch, length, dim], of any length. A query sees the keys within its window and every global token, in one softmax. A global token sees everything,
+ * through projections of its own, and what its window would give is left out. Time and memory grow with length times (window + global tokens). Beltagy, Peters and Cohan 2020, arXiv 2004.05150, section 3.
+ */
+export class LongformerAttention extends Module {
+  readonly numHeads: number;
+  readonly headDim: number;
+  /** One side of the window. */
+  readonly reach: number;
+  readonly dilation: readonly number[];
+  readonly causal: boolean;
+  readonly mode: "sliding" | "noOverlap";
+  readonly globalTokens: readonly number[];
+  readonly globalSlots: number;
+  readonly scale: number;
+  readonly dropout: number;
+  readonly query: Linear;
+  readonly key: Linear;
+  readonly value: Linear;
+  readonly queryGlobal: Linear | undefined;
+  readonly keyGlobal: Linear | undefined;
+  readonly valueGlobal: Linear | undefined;
+  readonly output: Linear;
+  readonly #maps: LongformerMaps;
+
+  constructor(options: LongformerOptions) {
+    super();
+    const { dim, numHeads, headDim, causal = false, mode = "sliding", globalSlots = 64, globalProjections = true } = options;
+    const { bias = true, outputBias = bias, init, outputInit = init } = options;
+    expectCounts(who, { dim, numHeads, globalSlots, ...(headDim !== undefined && { headDim }) });
+    expectChoice(who, "mode", mode, ["sliding", "noOverlap"]);
+    this.numHeads = numHeads;
+    this.headDim = headDimOf(who, options);
+    this.reach = reachOf(who, options);
+    this.dilation = dilationOf(who, options);
+    this.causal = causal;
+    this.mode = mode;
+    this.globalTokens = tokensOf(who, options);
+    this.globalSlots = globalSlots;
+    this.scale = options.scale ?? 1 / Math.sqrt(this.headDim);
+    this.dropout = options.dropout ?? 0;
+    checkRates(who, this);
+    const width = numHeads * this.headDim;
+    const projection = () => new Linear({ inputDim: dim, outputDim: width, bias, init });
+    this.query = projection();
+    this.key = projection();
+    this.value = projection();
+    this.queryGlobal = globalProjections ? projection() : undefined;
+    this.keyGlobal = globalProjections ? projection() : undefined;
+    this.valueGlobal = globalProjections ? projection() : undefined;
+    this.output = new Linear({ inputDim: width, outputDim: dim, bias: outputBias, init: outputInit });
+    const local = (dilation: number) =>
+      mode === "noOverlap" ? neighbourBlocks(this.reach, { causal }) : slidingWindow(this.reach, { dilation, causal });
+    this.#maps = new LongformerMaps(this.dilation.map(local), causal);
+  }
+
+  forward(x: Tensor, { keyMask, globalMask }: LongformerCall = {}): Tensor {
+    checkInput(who, x, this.query.inputDim, { keyMask, globalMask });
+    this.#checkGlobal(globalMask);
+    const projected = { q: this.query.forward(x), k: this.key.forward(x), v: this.value.forward(x) };
+    if (globalMask) {
+      const tokens = maskedTokens(keyMask ? globalMask.and(keyMask) : globalMask, this.globalSlots);
+      return this.output.forward(this.#withTokens(x, this.#behindSlots(projected, tokens, keyMask), tokens, keyMask));
+    }
+    const [batch, length] = x.shape as [number, number];
+    const fixed = this.globalTokens.filter((token) => token < length);
+    const local = attendHeads(who, { ...projected, keyMask, map: this.#maps.windows(length, fixed, x.device) }, this);
+    if (fixed.length === 0) return this.output.forward(keepRows(keyMask, local));
+    const tokens = fixedTokens(this.#maps.positions(fixed, x.device), [batch, length], keyMask);
+    return this.output.forward(this.#withTokens(x, local, tokens, keyMask, fixed));
+  }
+
+  /** Global tokens differ by entry: their keys stand once more before the sequence, where every query sees them, and are hidden within it. */
+  #behindSlots({ q, k, v }: Record<"q" | "k" | "v", Tensor>, tokens: GlobalTokens, keyMask: Tensor | undefined): Tensor {
+    const [batch, length, width] = k.shape as [number, number, number];
+    // Whole blocks of slots, so that the sequence behind them stays aligned with its queries.
+    const slots = Math.ceil(this.globalSlots / mapBlock) * mapBlock;
+    const free = slots - this.globalSlots;
+    const behind = (rows: Tensor) => Tensor.concat([takeRows(rows, tokens), zeros([batch, free, width], rows), rows], 1);
+    const local = keyMask ? tokens.at.not().and(keyMask) : tokens.at.not();
+    const none = zeros([batch, free], { dtype: "bool", device: q.device });
+    const seen = Tensor.concat([tokens.used, none, local], 1);
+    const map = this.#maps.behind(slots, length, q.device);
+    return attendHeads(who, { q, k: behind(k), v: behind(v), keyMask: seen, map }, this);
+  }
+
+  /** What windows gave [batch, length, width], with the rows of global tokens in their place and zeros in that of padding. */
+  #withTokens(x: Tensor, local: Tensor, tokens: GlobalTokens, keyMask: Tensor | undefined, fixed?: readonly number[]): Tensor {
+    const { queryGlobal = this.query, keyGlobal = this.key, valueGlobal = this.value } = this;
+    const asked = { q: queryGlobal.forward(takeRows(x, tokens)), k: keyGlobal.forward(x), v: valueGlobal.forward(x) };
+    const seen = attendHeads(who, { ...asked, keyMask, map: this.#maps.ofTokens(fixed, x.shape[1]!, x.device) }, this);
+    const others = tokens.at.not();
+    const all = addRows(keepRows(keyMask ? others.and(keyMask) : others, local), seen, tokens);
+    const { complete } = tokens;
+    return complete ? complete.reshape([-1, 1, 1]).expand(all.shape).where(all, Number.NaN) : all;
+  }
+
+  #checkGlobal(globalMask: Tensor | undefined): void {
+    if (!globalMask) return;
+    if (this.globalTokens.length > 0)
+      throw new TensorError(`${who}: globalMask came, and the layer has globalTokens ${this.globalTokens.join(", ")}. Use one of the two.`);
+    if (this.causal)
+      throw new TensorError(
+        `${who}: globalMask came, but a causal layer has its global tokens at fixed places, behind which they are seen. Make it with globalTokens.`,
+      );
+  }
+}
