@@ -79,11 +79,19 @@ INLINE vf v_log(vf x) {
   return vf_select((x < vf_constant(0.0f)) | (x != x), vf_constant(__builtin_nanf("")), y);
 }
 
-/* 1 / (1 + e^-x), to 2 ulp. */
+/* 1 / (1 + e^-x), to 2.5 ulp; below 2^-127.5 there is 0. -x = n ln 2 - r; n = 128 makes the power infinite. */
 INLINE vf v_sigmoid(vf x) {
-  vf e = v_exp_negative(vf_constant(0.0f) - vf_abs(x));
-  vf y = vf_constant(1.0f) / (vf_constant(1.0f) + e);
-  return vf_select(x < vf_constant(0.0f), e * y, y);
+  vf t = vf_at_least(vf_at_most(x, vf_constant(87.0f)), vf_constant(-89.0f));
+  vf n = vf_fma(t, vf_constant(-LOG2E), vf_constant(MAGIC_BIASED));
+  vf k = n - vf_constant(MAGIC_BIASED);
+  vf r = vf_fma(k, vf_constant(LN2_LOW), vf_fma(k, vf_constant(LN2_HIGH), t));
+  vf p = vf_fma(vf_constant(-1.39507256e-3f), r, vf_constant(8.36902484e-3f));
+  p = vf_fma(p, r, vf_constant(-4.16662022e-2f));
+  p = vf_fma(p, r, vf_constant(1.66665182e-1f));
+  p = vf_fma(p, r, vf_constant(-0.5f));
+  vf e = vf_constant(1.0f) - vf_fma(r * r, p, r);
+  vf power = (vf)((vi)n << 23);
+  return vf_constant(1.0f) / vf_fma(e, power, vf_constant(1.0f));
 }
 
 INLINE vf v_sign_of(vf magnitude, vf sign) { return (vf)((vi)magnitude | ((vi)sign & vi_set(0x80000000))); }
@@ -132,10 +140,7 @@ INLINE vf v_activate(i32 activation, vf x) {
   switch (activation) {
     case RELU: return vf_at_least(x, vf_constant(0.0f));
     case GELU_ERF: return x * vf_constant(0.5f) * (vf_constant(1.0f) + v_erf(x * vf_constant(0.70710678f)));
-    case GELU_TANH: {
-      vf inner = x * vf_constant(0.79788456f) * vf_fma(x * x, vf_constant(0.044715f), vf_constant(1.0f));
-      return x * vf_constant(0.5f) * (vf_constant(1.0f) + v_tanh(inner));
-    }
+    case GELU_TANH: return x * v_sigmoid(x * vf_fma(x * x, vf_constant(0.07135481f), vf_constant(1.59576912f)));
     case SILU: return x * v_sigmoid(x);
     default: return x;
   }

@@ -32,7 +32,9 @@ function halfEven(x: number): number {
   return rounded === 0 ? (x < 0 || Object.is(x, -0) ? -0 : 0) : rounded;
 }
 
+/** As 1 / (1 + e^-x) is in f32, where e^-x becomes infinite: 0 below 2^-127.5. */
 function sigmoid(x: number): number {
+  if (x < -127.5 * Math.LN2) return 0;
   return x < 0 ? Math.exp(x) / (1 + Math.exp(x)) : 1 / (1 + Math.exp(-x));
 }
 

@@ -65,15 +65,15 @@ export class Code {
 
   /**
    * Writes the dataflow of a body: all values first, then its stores, so that a store over a leaf comes after the leaf's loads. The chains of
-   * stores are written two by two in turns, so that a processor that looks a chain ahead finds another to work on.
+   * stores are written in turns, so that a processor that looks a chain ahead finds others to work on: two at a time are as good in Node 20, and take up to 1.3 times as
+   * long in Node 24.
    */
   graph(graph: Graph): void {
     const uses = countUses(graph.stores.flatMap(({ address, value }) => [address, value]));
     const homes = new Map<Value, number>();
     const listed = new Set<Value>();
     const chains = graph.stores.map(({ value }) => chainOf(value, listed));
-    for (let first = 0; first < chains.length; first += 2)
-      for (const value of alternate(chains.slice(first, first + 2))) this.place(value, uses, homes);
+    for (const value of alternate(chains)) this.place(value, uses, homes);
     for (const { code, address, value } of graph.stores) {
       this.compute(address, uses, homes);
       this.fetch(value, uses, homes);

@@ -5,9 +5,13 @@ import type { Graph, Value } from "./graph.ts";
  * ln 2 is in two parts, the first short enough that n times it is exact. Polynomials are minimax fits of (e^r - 1 - r) / r^2.
  */
 const magic = 12582912;
+/** 1.5 * 2^23 + 127: adding it leaves a whole number with the bias of an exponent in the low bits. */
+const magicBiased = 12583039;
 export const ln2High = 0.693359375;
 export const ln2Low = -2.1219444e-4;
 const expTerms = [0.5, 0.166665181517601, 0.04166620224714279, 0.008369024842977524, 0.0013950725551694632];
+/** Of -(e^-r - 1 + r) / r^2. */
+const sigmoidTerms = expTerms.map((term, i) => (i % 2 === 0 ? -term : term));
 const expm1Terms = [0.5, 0.1666666716337204, 0.04166635125875473, 0.00833327230066061, 0.0013941207434982061, 0.00019914409494958818];
 
 const clamp = (g: Graph, x: Value, low: number, high: number): Value => g.op("f32x4.pmax", g.op("f32x4.pmin", x, g.f32(high)), g.f32(low)); // pmin and pmax pass a NaN in their first operand on
@@ -49,16 +53,18 @@ export function expm1(g: Graph, x: Value): Value {
   return g.select(g.op("f32x4.lt", g.abs(x), g.f32(2 ** -26)), x, g.add(half, half));
 }
 
-/** 1 / (1 + e^-x) with e^-|x| only, so that nothing overflows and small results keep their relative accuracy; 3 ulp. */
+/** 1 / (1 + e^-x), 2.5 ulp: small results keep their relative accuracy, and below 2^-127.5 there is 0. -x = n ln 2 - r; n = 128 makes the power infinite. */
 export function sigmoid(g: Graph, x: Value): Value {
-  const e = exp(g, g.op("f32x4.neg", g.abs(x)));
+  const t = clamp(g, x, -89, 87);
+  const shifted = g.multiplyAdd(t, g.f32(-Math.LOG2E), g.f32(magicBiased));
+  const n = g.sub(shifted, g.f32(magicBiased));
+  const r = g.multiplyAdd(n, g.f32(ln2Low), g.multiplyAdd(n, g.f32(ln2High), t));
   const one = g.f32(1);
-  return g.div(g.select(g.op("f32x4.lt", x, g.f32(0)), e, one), g.add(one, e));
+  const ofMinusR = g.sub(one, g.multiplyAdd(g.mul(r, r), g.polynomial(r, sigmoidTerms), r));
+  return g.div(one, g.multiplyAdd(ofMinusR, g.shift("i32x4.shl", shifted, 23), one));
 }
 
 const tanhTerms = [2, -1.99999988079071, 1.3333234786987305, -0.6666752099990845, 0.2677305638790131, -0.0888480618596077];
-/** 1.5 * 2^23 + 127: adding it leaves a whole number with the bias of an exponent in the low bits. */
-const magicBiased = 12583039;
 
 /** m / (2 - m) with m = 1 - e^-2|x| to its relative accuracy near 0 too; 2.5 ulp. -2|x| = n ln 2 - 2 r, |r| <= ln 2 / 4. */
 export function tanh(g: Graph, x: Value): Value {

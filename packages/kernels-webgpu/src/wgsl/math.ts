@@ -15,6 +15,8 @@ const f = (value: number): string => {
 };
 
 const expTerms = [0.5, 0.166665181517601, 0.04166620224714279, 0.008369024842977524, 0.0013950725551694632];
+/** Of -(e^-r - 1 + r) / r^2. */
+const sigmoidTerms = expTerms.map((term, i) => (i % 2 === 0 ? -term : term));
 const expm1Terms = [0.5, 0.1666666716337204, 0.04166635125875473, 0.00833327230066061, 0.0013941207434982061, 0.00019914409494958818];
 const tanhTerms = [2, -1.99999988079071, 1.3333234786987305, -0.6666752099990845, 0.2677305638790131, -0.0888480618596077];
 const logTerms = [
@@ -72,11 +74,15 @@ const functions: Readonly<Record<string, MathFunction>> = {
   return select(half + half, x, is_nan(x) | (abs(x) < V(1.4901161e-8)));
 }`,
   },
+  // -x = n ln 2 - r, between the largest power that is finite and the smallest that is normal.
   m_sigmoid: {
-    needs: ["m_exp"],
+    needs: ["is_nan", "two_to"],
     code: `fn m_sigmoid(x: V) -> V {
-  let e = m_exp(-abs(x));
-  return select(V(1.0), e, x < V(0.0)) / (1.0 + e);
+  let t = clamp(x, V(-88.0), V(87.0));
+  let n = round(t * -1.4426950408889634);
+  let r = fma(n, V(-2.1219444e-4), fma(n, V(0.693359375), t));
+  let e = 1.0 - fma(r * r, ${polynomial("r", sigmoidTerms)}, r);
+  return select(1.0 / fma(e, two_to(n), V(1.0)), x, is_nan(x));
 }`,
   },
   // m / (2 - m) with m = 1 - e^-2|x| to its relative accuracy near 0 too. -2|x| = n ln 2 - 2 r, |r| <= ln 2 / 4.

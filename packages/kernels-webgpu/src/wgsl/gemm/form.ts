@@ -119,7 +119,7 @@ const activationCode = {
   none: "",
   relu: "let y = select(v, vec4<f32>(), v <= vec4<f32>());",
   gelu: "let y = v * (m_erf(v * 0.7071067811865476) + 1.0) * 0.5;",
-  geluTanh: "let y = v * (m_tanh((v * v * 0.044715 + 1.0) * v * 0.7978845608028654) + 1.0) * 0.5;",
+  geluTanh: "let y = v * m_sigmoid((v * v * 0.07135481627260025 + 1.5957691216057308) * v);",
   silu: "let y = v * m_sigmoid(v);",
 } as const;
 /** Functions of the math library that an activation calls. */
