@@ -16,7 +16,7 @@ export {
   zerosInit,
 } from "./init.ts";
 export { Linear, type LinearOptions } from "./linear.ts";
-export { cellAliases, cellPaths, Module, namedCells } from "./module.ts";
+export { cellAliases, cellPaths, Module, namedCells, namedModules } from "./module.ts";
 export { type QuantizeLinearOptions, quantizeLinear } from "./quantize-linear.ts";
 export { QuantizedLinear, type QuantizedLinearOptions, type WeightQuantization } from "./quantized-linear.ts";
 export { formatReport, type HostState, type LoadReport, loadStateDict, stateDict } from "./state-dict.ts";

@@ -136,6 +136,13 @@ export function* walk(owner: Module, prefix = "", above: readonly Module[] = [])
   }
 }
 
+/** Every module below one, each once, under the first path that leads to it: for what is done to all of a kind. */
+export function namedModules(module: Module): Map<string, Module> {
+  const paths = new Map<Module, string>();
+  for (const { path, part } of walk(module)) if (Module.isModule(part) && !paths.has(part)) paths.set(part, path);
+  return new Map([...paths].map(([part, path]) => [path, part]));
+}
+
 /** All paths to parameters and states, aliases of tied ones included, in the order of fields. */
 export function* cellPaths(module: Module): Generator<[string, Kept]> {
   for (const { path, part } of walk(module)) if (!Module.isModule(part)) yield [path, part];

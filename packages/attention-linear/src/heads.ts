@@ -1,0 +1,12 @@
+import type { Tensor } from "@x/tensor";
+
+/** [batch, length, heads * headDim] seen as [batch, heads, length, headDim]: a view. */
+export const splitHeads = (x: Tensor, heads: number): Tensor => {
+  const [batch, length, width] = x.shape as [number, number, number];
+  return x.reshape([batch, length, heads, width / heads]).permute([0, 2, 1, 3]);
+};
+/** The way back, which copies. */
+export const joinHeads = (x: Tensor): Tensor => {
+  const [batch, heads, length, dim] = x.shape as [number, number, number, number];
+  return x.permute([0, 2, 1, 3]).reshape([batch, length, heads * dim]);
+};

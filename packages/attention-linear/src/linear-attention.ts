@@ -1,0 +1,182 @@
+import { Dropout, expectCounts, type Init, Linear, Module } from "@x/nn";
+import { type Pattern, window } from "@x/ops";
+import { ShapeError, show, Tensor, TensorError } from "@x/tensor";
+import type { FeatureMap } from "./features.ts";
+import { joinHeads, splitHeads } from "./heads.ts";
+import { attend, type KernelAttention, type KernelSettings, settingsFor } from "./linear.ts";
+import type { LinearLayerCache, LinearStateShape } from "./linear-state.ts";
+import { localAttention } from "./local.ts";
+
+/** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what a cache holds. */
+export interface Rotation extends Module {
+  forward(x: Tensor, positions: Tensor, total?: number): Tensor;
+  /** For keys, where they are turned otherwise than queries: xPos. */
+  forwardKeys?(x: Tensor, positions: Tensor, total?: number): Tensor;
+}
+/** Normalises over the last axis: each head's queries or keys over headDim. */
+export interface HeadNorm extends Module {
+  forward(x: Tensor): Tensor;
+}
+
+export interface LinearAttentionOptions extends KernelAttention {
+  readonly dim: number;
+  readonly numHeads: number;
+  /** Heads of keys and values, each shared by numHeads / numKvHeads query heads, which share its features too. */
+  readonly numKvHeads?: number;
+  readonly headDim?: number;
+  /** The kernel in the place of exp(scores). */
+  readonly features: FeatureMap;
+  /** How many heads, the last ones, have softmax attention in a window instead. */
+  readonly localHeads?: number;
+  /** How many keys before its own a local query sees, and after it where attention is not causal. */
+  readonly localWindow?: number;
+  readonly rotation?: Rotation | undefined;
+  readonly queryNorm?: HeadNorm | undefined;
+  readonly keyNorm?: HeadNorm | undefined;
+  readonly bias?: boolean;
+  readonly outputBias?: boolean;
+  /** Probability that an element of the result is zeroed while training: there are no weights to thin. */
+  readonly dropout?: number;
+  readonly init?: Init;
+  readonly outputInit?: Init;
+  readonly biasInit?: Init;
+}
+
+export interface LinearAttendOptions {
+  /** i32 [length] or [batch, length], for the rotation; needed where there is one. */
+  readonly positions?: Tensor | undefined;
+  /** bool [batch, length]: true where a key may be seen. */
+  readonly keyMask?: Tensor | undefined;
+  /** What earlier calls add up to: a layer of a LinearState. */
+  readonly cache?: LinearLayerCache | undefined;
+  /** The sequence's length with what the cache holds; dynamic rotations go by it. */
+  readonly total?: number | undefined;
+}
+
+type Heads = Readonly<Record<"q" | "k" | "v", Tensor>>;
+
+/** Self-attention with a kernel that splits into features, linear in length. [batch, length, dim] -> [batch, length, dim]; see `linearAttention` for what is computed between the projections. */
+export class LinearAttention extends Module {
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly localHeads: number;
+  readonly localWindow: number;
+  readonly settings: KernelSettings;
+  readonly query: Linear;
+  readonly key: Linear;
+  readonly value: Linear;
+  readonly output: Linear;
+  readonly features: FeatureMap;
+  readonly rotation: Rotation | undefined;
+  readonly queryNorm: HeadNorm | undefined;
+  readonly keyNorm: HeadNorm | undefined;
+  readonly dropout: Dropout;
+  readonly #pattern: Pattern;
+
+  constructor(options: LinearAttentionOptions) {
+    super();
+    const who = new.target.name;
+    const { dim, numHeads, numKvHeads = numHeads, headDim = dim / numHeads, localHeads = 0, localWindow = 256 } = options;
+    const { bias = true, outputBias = bias, init, outputInit = init, biasInit, features } = options;
+    expectCounts(who, { dim, numHeads, numKvHeads, localWindow, ...(options.headDim !== undefined && { headDim }) });
+    if (!Number.isInteger(headDim))
+      throw new ShapeError(`${who}: dim ${dim} must be a multiple of numHeads ${numHeads}, or headDim be given.`);
+    if (numHeads % numKvHeads !== 0) throw new ShapeError(`${who}: numHeads ${numHeads} must be a multiple of numKvHeads ${numKvHeads}.`);
+    checkLocal(who, localHeads, numHeads, numHeads / numKvHeads);
+    if (features.headDim !== headDim)
+      throw new ShapeError(`${who}: features are made for a headDim of ${features.headDim}, the layer's is ${headDim}. Make both alike.`);
+    this.settings = settingsFor(who, features, options);
+    this.numHeads = numHeads;
+    this.numKvHeads = numKvHeads;
+    this.headDim = headDim;
+    this.localHeads = localHeads;
+    this.localWindow = localWindow;
+    const inits = { ...(init && { init }), ...(biasInit && { biasInit }) };
+    this.query = new Linear({ inputDim: dim, outputDim: numHeads * headDim, bias, ...inits });
+    this.key = new Linear({ inputDim: dim, outputDim: numKvHeads * headDim, bias, ...inits });
+    this.value = new Linear({ inputDim: dim, outputDim: numKvHeads * headDim, bias, ...inits });
+    this.output = new Linear({ inputDim: numHeads * headDim, outputDim: dim, bias: outputBias, ...inits, init: outputInit });
+    this.features = features;
+    this.rotation = options.rotation;
+    this.queryNorm = options.queryNorm;
+    this.keyNorm = options.keyNorm;
+    this.dropout = new Dropout({ p: options.dropout ?? 0 });
+    this.#pattern = window(localWindow, this.settings.causal ? 0 : localWindow);
+  }
+
+  /** What a LinearState keeps for this layer. */
+  get stateShape(): LinearStateShape {
+    const { featureDim, scaled, floored } = this.features;
+    const localKvHeads = this.#localKvHeads;
+    const kvHeads = this.numKvHeads - localKvHeads;
+    return { kvHeads, headDim: this.headDim, featureDim, scaled, floored, localKvHeads, localWindow: this.localWindow };
+  }
+
+  get #localKvHeads(): number {
+    return (this.localHeads * this.numKvHeads) / this.numHeads;
+  }
+
+  forward(x: Tensor, { positions, keyMask, cache, total }: LinearAttendOptions = {}): Tensor {
+    const dim = this.query.inputDim;
+    if (x.shape.length !== 3 || x.shape[2] !== dim)
+      throw new ShapeError(`${this.constructor.name}: x must be [batch, length, ${dim}], got ${show(x.shape)}.`);
+    if (cache) this.#checkCached();
+    const [q, k] = [splitHeads(this.query.forward(x), this.numHeads), splitHeads(this.key.forward(x), this.numKvHeads)];
+    const heads = {
+      q: this.#turn(this.queryNorm?.forward(q) ?? q, positions, total),
+      k: this.#turn(this.keyNorm?.forward(k) ?? k, positions, total, "forwardKeys"),
+      v: splitHeads(this.value.forward(x), this.numKvHeads),
+    };
+    const [wide, near] = this.#apart(heads);
+    const whole = this.#attend(wide, keyMask, cache);
+    const o = near ? Tensor.concat([whole, this.#attendNear(near, keyMask, cache)], 1) : whole;
+    return this.dropout.forward(this.output.forward(joinHeads(o)));
+  }
+
+  /** Heads that see everything, and those that see a window. */
+  #apart({ q, k, v }: Heads): [Heads, Heads | undefined] {
+    if (this.localHeads === 0) return [{ q, k, v }, undefined];
+    const [heads, kvHeads] = [this.numHeads - this.localHeads, this.numKvHeads - this.#localKvHeads];
+    const first = { q: q.slice(1, 0, heads), k: k.slice(1, 0, kvHeads), v: v.slice(1, 0, kvHeads) };
+    const last = (x: Tensor, from: number) => x.slice(1, from, x.shape[1]!);
+    return [first, { q: last(q, heads), k: last(k, kvHeads), v: last(v, kvHeads) }];
+  }
+
+  #attend(heads: Heads, keyMask: Tensor | undefined, cache: LinearLayerCache | undefined): Tensor {
+    const padding = cache?.keyMask(heads.q.shape[2]!);
+    const mask = keyMask && padding ? keyMask.and(padding) : (keyMask ?? padding);
+    const { o, carried } = attend({ ...heads, keyMask: mask }, this.features, this.settings, cache?.carried());
+    if (carried) cache?.carry(carried);
+    return o;
+  }
+
+  #attendNear({ q, k, v }: Heads, keyMask: Tensor | undefined, cache: LinearLayerCache | undefined): Tensor {
+    const inputs = cache ? cache.recent({ k, v }) : { k, v, keyMask };
+    return localAttention({ q, ...inputs }, this.#pattern, this.headDim ** -0.5);
+  }
+
+  /** What sums of the past cannot give is refused, not left out. */
+  #checkCached(): void {
+    const who = this.constructor.name;
+    if (!this.settings.causal) throw new TensorError(`${who}: a cache needs causal attention; set causal: true.`);
+    if (this.settings.stabilizer === "global" && this.features.scaled)
+      throw new TensorError(`${who}: over a cache later keys are not known; set stabilizer: "running".`);
+  }
+
+  #turn(x: Tensor, positions: Tensor | undefined, total: number | undefined, by: "forward" | "forwardKeys" = "forward"): Tensor {
+    if (!this.rotation) return x;
+    if (!positions)
+      throw new TensorError(`${this.constructor.name}: positions are needed for its rotation. Pass { positions: arange(length) }.`);
+    return this.rotation[by]?.(x, positions, total) ?? this.rotation.forward(x, positions, total);
+  }
+}
+
+function checkLocal(who: string, localHeads: number, numHeads: number, shared: number): void {
+  if (!Number.isInteger(localHeads) || localHeads < 0 || localHeads >= numHeads)
+    throw new ShapeError(
+      `${who}: localHeads must be from 0 to ${numHeads - 1}, got ${localHeads}. Where all heads are local, SelfAttention of @x/attention with a window is the layer.`,
+    );
+  if (localHeads % shared !== 0)
+    throw new ShapeError(`${who}: localHeads ${localHeads} must be a multiple of the ${shared} query heads that share keys.`);
+}
