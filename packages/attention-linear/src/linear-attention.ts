@@ -121,7 +121,7 @@ export class LinearAttention extends Module {
     const dim = this.query.inputDim;
     if (x.shape.length !== 3 || x.shape[2] !== dim)
       throw new ShapeError(`${this.constructor.name}: x must be [batch, length, ${dim}], got ${show(x.shape)}.`);
-    if (cache) this.#checkCached();
+    if (cache) this.#checkCached(cache.shape);
     const [q, k] = [splitHeads(this.query.forward(x), this.numHeads), splitHeads(this.key.forward(x), this.numKvHeads)];
     const heads = {
       q: this.#turn(this.queryNorm?.forward(q) ?? q, positions, total),
@@ -157,11 +157,18 @@ export class LinearAttention extends Module {
   }
 
   /** What sums of the past cannot give is refused, not left out. */
-  #checkCached(): void {
+  #checkCached(given: LinearStateShape): void {
     const who = this.constructor.name;
     if (!this.settings.causal) throw new TensorError(`${who}: a cache needs causal attention; set causal: true.`);
     if (this.settings.stabilizer === "global" && this.features.scaled)
       throw new TensorError(`${who}: over a cache later keys are not known; set stabilizer: "running".`);
+    for (const [name, own] of Object.entries(this.stateShape)) {
+      const other = given[name as keyof LinearStateShape];
+      if (other !== own)
+        throw new ShapeError(
+          `${who}: the cache was made for another layer, whose ${name} is ${other}, not ${own}. Hand over the layers of a LinearState in the order in which it got them.`,
+        );
+    }
   }
 
   #turn(x: Tensor, positions: Tensor | undefined, total: number | undefined, by: "forward" | "forwardKeys" = "forward"): Tensor {

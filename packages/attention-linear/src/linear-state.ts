@@ -33,6 +33,8 @@ export interface LinearStateShape {
 
 /** What one layer reads and writes while generating. */
 export interface LinearLayerCache {
+  /** What it was made for. */
+  readonly shape: LinearStateShape;
   /** Of `count` new positions, bool [batch, count], those that are no padding; undefined: all. */
   keyMask(count: number): Tensor | undefined;
   /** What all positions so far add up to. */
@@ -82,7 +84,7 @@ export class LinearState implements ModelState {
     this.lengths = new State({ shape: [batch], dtype: "i32", device });
     this.padding = new State({ shape: [batch], dtype: "i32", device });
     this.#cells = layers.map(({ stateShape }) => cellsOf(stateShape, batch, device));
-    this.layers = this.#cells.map((cells) => this.#layer(cells));
+    this.layers = layers.map(({ stateShape }, i) => this.#layer(stateShape, this.#cells[i]!));
   }
 
   /** Positions of the next `count` tokens, i32 [batch, count], counted without padding (0 within it). */
@@ -108,9 +110,10 @@ export class LinearState implements ModelState {
       );
   }
 
-  #layer(cells: Cells): LinearLayerCache {
+  #layer(shape: LinearStateShape, cells: Cells): LinearLayerCache {
     const cellOf = (name: string) => cells[name]?.cell;
     return {
+      shape,
       keyMask: (count) => {
         if (this.#mostPadding === 0) return undefined;
         const first = this.padding.value.sub(this.lengths.value).unsqueeze(1);
@@ -121,10 +124,8 @@ export class LinearState implements ModelState {
         for (const name of carriedNames) cellOf(name)?.set(next[name]!);
       },
       recent: (inputs) => {
-        const [keys, values] = [cellOf("recentKeys"), cellOf("recentValues")];
-        if (!keys || !values)
-          throw new TensorError("LinearState: this layer's state has no local heads. Make the state from the layers that it serves.");
-        return afterRecent({ keys, values }, inputs, { lengths: this.lengths.value, padding: this.padding.value });
+        const cells = { keys: cellOf("recentKeys")!, values: cellOf("recentValues")! };
+        return afterRecent(cells, inputs, { lengths: this.lengths.value, padding: this.padding.value });
       },
     };
   }
