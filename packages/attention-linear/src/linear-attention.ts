@@ -3,7 +3,7 @@ import { type Pattern, window } from "@x/ops";
 import { ShapeError, show, Tensor, TensorError } from "@x/tensor";
 import type { FeatureMap } from "./features.ts";
 import { joinHeads, splitHeads } from "./heads.ts";
-import { attend, type KernelAttention, type KernelSettings, settingsFor } from "./linear.ts";
+import { attend, checkMask, type KernelAttention, type KernelSettings, settingsFor } from "./linear.ts";
 import type { LinearLayerCache, LinearStateShape } from "./linear-state.ts";
 import { localAttention } from "./local.ts";
 
@@ -24,8 +24,8 @@ export interface LinearAttentionOptions extends KernelAttention {
   /** Heads of keys and values, each shared by numHeads / numKvHeads query heads, which share its features too. */
   readonly numKvHeads?: number;
   readonly headDim?: number;
-  /** The kernel in the place of exp(scores). */
-  readonly features: FeatureMap;
+  /** The kernel in the place of exp(scores), or what makes it for a headDim. */
+  readonly features: FeatureMap | ((headDim: number) => FeatureMap);
   /** How many heads, the last ones, have softmax attention in a window instead. */
   readonly localHeads?: number;
   /** How many keys before its own a local query sees, and after it where attention is not causal. */
@@ -78,12 +78,13 @@ export class LinearAttention extends Module {
     super();
     const who = new.target.name;
     const { dim, numHeads, numKvHeads = numHeads, headDim = dim / numHeads, localHeads = 0, localWindow = 256 } = options;
-    const { bias = true, outputBias = bias, init, outputInit = init, biasInit, features } = options;
+    const { bias = true, outputBias = bias, init, outputInit = init, biasInit } = options;
     expectCounts(who, { dim, numHeads, numKvHeads, localWindow, ...(options.headDim !== undefined && { headDim }) });
     if (!Number.isInteger(headDim))
       throw new ShapeError(`${who}: dim ${dim} must be a multiple of numHeads ${numHeads}, or headDim be given.`);
     if (numHeads % numKvHeads !== 0) throw new ShapeError(`${who}: numHeads ${numHeads} must be a multiple of numKvHeads ${numKvHeads}.`);
     checkLocal(who, localHeads, numHeads, numHeads / numKvHeads);
+    const features = typeof options.features === "function" ? options.features(headDim) : options.features;
     if (features.headDim !== headDim)
       throw new ShapeError(`${who}: features are made for a headDim of ${features.headDim}, the layer's is ${headDim}. Make both alike.`);
     this.settings = settingsFor(who, features, options);
@@ -121,6 +122,7 @@ export class LinearAttention extends Module {
     const dim = this.query.inputDim;
     if (x.shape.length !== 3 || x.shape[2] !== dim)
       throw new ShapeError(`${this.constructor.name}: x must be [batch, length, ${dim}], got ${show(x.shape)}.`);
+    checkMask(this.constructor.name, keyMask, x.shape.slice(0, 2));
     if (cache) this.#checkCached(cache.shape);
     const [q, k] = [splitHeads(this.query.forward(x), this.numHeads), splitHeads(this.key.forward(x), this.numKvHeads)];
     const heads = {

@@ -1,5 +1,5 @@
 import { expectChoice, expectCounts } from "@x/nn";
-import { ShapeError, show, statisticsOf, type Tensor, TensorError } from "@x/tensor";
+import { type Shape, ShapeError, sameShape, show, statisticsOf, type Tensor, TensorError } from "@x/tensor";
 import { type Carried, causalSums } from "./causal-sums.ts";
 import type { FeatureMap } from "./features.ts";
 import { allSums, type KeysAndValues, type MaskMode, masked, type Sums, withoutScales } from "./sums.ts";
@@ -118,6 +118,10 @@ function checkInputs({ q, k, v, keyMask }: LinearInputs, causal: boolean): void 
   if (heads % kvHeads !== 0) throw new ShapeError(`${who}: the ${heads} heads of q must be a multiple of the ${kvHeads} of k.`);
   if (causal && queries !== keys)
     throw new ShapeError(`${who}: causal attention needs as many keys as queries, got ${keys} and ${queries}. Decode with a LinearState.`);
-  if (keyMask && (keyMask.dtype !== "bool" || show(keyMask.shape) !== show([batch, keys])))
-    throw new ShapeError(`${who}: keyMask must be bool [${batch}, ${keys}], got ${keyMask.dtype} ${show(keyMask.shape)}.`);
+  checkMask(who, keyMask, [batch, keys]);
+}
+
+export function checkMask(who: string, keyMask: Tensor | undefined, shape: Shape): void {
+  if (keyMask && (keyMask.dtype !== "bool" || !sameShape(keyMask.shape, shape)))
+    throw new ShapeError(`${who}: keyMask must be bool ${show(shape)}, got ${keyMask.dtype} ${show(keyMask.shape)}.`);
 }

@@ -6,8 +6,7 @@ export interface PerformerOptions extends Omit<LinearAttentionOptions, "features
 /** Attention with FAVOR+, an estimate of softmax attention by random features: `FavorFeatures` within `LinearAttention`. Choromanski et al. 2020, arXiv 2009.14794. */
 export class PerformerAttention extends LinearAttention {
   constructor(options: PerformerOptions) {
-    const { headDim = options.dim / options.numHeads } = options;
-    super({ ...options, features: new FavorFeatures({ ...options, headDim }) });
+    super({ ...options, features: (headDim) => new FavorFeatures({ ...options, headDim }) });
   }
 }
 
