@@ -1,35 +1,102 @@
-/* Attention of few queries over a cache: each unit takes the query heads of one key head over one chunk of keys; then the ordered merge. */
+/* Attention of few queries over a cache: each unit takes up to TILE queries of the heads of one key head over one chunk of keys; then the ordered merge. */
 #include "online-softmax.h"
 
+/* Keys or values of a cache: numbers, or codes of 8 bits with a scale for each position and head; strides in elements. */
+typedef struct {
+  const f32 *x, *scales;
+  i32 piece, head, row, dim;
+} side;
+
+/* Where a position lies: in which piece (a page, or the cache of an entry), at which row, and how many rows follow there with it. */
+typedef struct {
+  i32 piece, row, left;
+} spot;
+
+INLINE spot spot_of(const attention_decode_args *a, i32 batch, i32 position) {
+  if (a->pages) {
+    i32 row = position % a->page;
+    i32 page = a->pages[batch * a->keys / a->page + position / a->page];
+    return (spot){.piece = MAX(0, MIN(page, a->pool - 1)), .row = row, .left = a->page - row};
+  }
+  i32 row = a->ring ? position % a->keys : position;
+  return (spot){.piece = batch, .row = row, .left = a->keys - row};
+}
+
+/* The rows of some positions, `stride` apart: as they lie where they lie in one piece as numbers, else put together in `made`. */
+INLINE const f32 *fetch(f32 *made, i32 *stride, const attention_decode_args *a, const side *s, i32 batch, i32 kv, i32 position, i32 rows) {
+  spot at = spot_of(a, batch, position);
+  *stride = s->row;
+  if (!s->scales && at.left >= rows) return s->x + at.piece * s->piece + kv * s->head + at.row * s->row;
+  *stride = s->dim;
+  for (i32 r = 0; r < rows; r++) {
+    at = spot_of(a, batch, position + r);
+    i32 from = at.piece * s->piece + kv * s->head + at.row * s->row;
+    f32 *out = made + r * s->dim;
+    if (!s->scales) {
+      for (i32 d = 0; d < s->dim; d++) out[d] = s->x[from + d];
+      continue;
+    }
+    const u8 *codes = (const u8 *)s->x + from;
+    f32 scale = s->scales[(at.piece * a->kvHeads + kv) * (a->pages ? a->page : a->keys) + at.row];
+    for (i32 d = 0; d < s->dim; d++) out[d] = (f32)(codes[d] - 128) * scale;
+  }
+  return made;
+}
+
+/* Adds what the distance of a key at `position` + r from the query of column c, which stands at at[c], gives its head. */
+static void add_bias(f32 *t, const f32 *const *tables, const i32 *at, i32 reach, i32 position, i32 rows, i32 columns) {
+  for (i32 r = 0; r < rows; r++)
+    for (i32 c = 0; c < columns; c++) t[r * TILE + c] += tables[c][MAX(-reach, MIN(reach, position + r - at[c]))];
+}
+
+/* Columns are pairs of a query and a head of the group, query by query. */
 KERNEL(attention_decode) {
   running state;
-  f32 packed[TILE * MAX_DIM], rows_of_q[TILE * MAX_DIM], t[BLOCK * TILE];
-  i32 group = a->heads / a->kvHeads, columns = group * a->queries;
+  f32 packed[TILE * MAX_DIM], rows_of_q[TILE * MAX_DIM], t[BLOCK * TILE], made[BLOCK * MAX_DIM];
+  const f32 *tables[TILE];
+  i32 at[TILE], row[TILE], stride;
+  side k = {.x = a->k, .scales = a->keyScales, .piece = a->kBatch, .head = a->kHead, .row = a->kRow, .dim = a->dim};
+  side v = {.x = a->v, .scales = a->valueScales, .piece = a->vBatch, .head = a->vHead, .row = a->vRow, .dim = a->valueDim};
+  i32 group = a->heads / a->kvHeads, all = group * a->queries, tiles = CEIL_DIV(all, TILE);
   for (i32 unit = begin; unit < end; unit++) {
-    i32 split = unit % a->splits, kv = unit / a->splits % a->kvHeads, batch = unit / a->splits / a->kvHeads;
-    i32 keys = a->lengths ? MAX(0, MIN(a->lengths[batch], a->keys)) : a->keys, offset = keys - a->queries;
-    i32 last = MIN(keys, (split + 1) * a->chunk);
-    const f32 *k = a->k + batch * a->kBatch + kv * a->kHead, *v = a->v + batch * a->vBatch + kv * a->vHead;
+    i32 split = unit % a->splits, rest = unit / a->splits, tile = rest % tiles, kv = rest / tiles % a->kvHeads, batch = rest / tiles / a->kvHeads;
+    i32 length = MAX(0, a->ring ? a->lengths[batch] : MIN(a->lengths[batch], a->keys)), offset = length - a->queries;
+    i32 columns = MIN(TILE, all - tile * TILE);
     for (i32 c = 0; c < columns; c++) {
-      const f32 *q = a->q + batch * a->qBatch + (kv * group + c / a->queries) * a->qHead + c % a->queries * a->qRow;
+      i32 query = (tile * TILE + c) / group, head = kv * group + (tile * TILE + c) % group;
+      const f32 *q = a->q + batch * a->qBatch + head * a->qHead + query * a->qRow;
       for (i32 d = 0; d < a->dim; d++) rows_of_q[c * a->dim + d] = q[d];
+      at[c] = offset + query, row[c] = (batch * a->heads + head) * a->queries + query;
+      tables[c] = a->bias ? a->bias + head * (2 * a->reach + 1) + a->reach : 0;
     }
+    /* The first and last query of the tile bound what is walked over: work is as long as the window. */
+    i32 nearest = at[0], farthest = at[columns - 1];
+    i32 first = MAX(a->ring ? length - a->keys : 0, a->window ? nearest - a->window + 1 : 0);
+    first = MAX(0, first) + split * a->chunk;
+    i32 last = MIN(farthest + 1, first + a->chunk);
     pack_rows(packed, rows_of_q, a->dim, columns, a->dim, a->scale);
     start(&state, columns, a->valueDim);
-    for (i32 key = split * a->chunk; key < last; key += BLOCK) {
+    for (i32 key = first; key < last; key += BLOCK) {
       i32 rows = MIN(BLOCK, last - key);
-      score_tile(t, k + key * a->kRow, a->kRow, rows, packed, columns, a->dim);
-      const u8 *mask = a->keyMask ? a->keyMask + batch * a->keys + key : 0;
-      if (mask || (a->causal && key + rows - 1 > offset))
-        for (i32 r = 0; r < rows; r++)
+      const f32 *x = fetch(made, &stride, a, &k, batch, kv, key, rows);
+      score_tile(t, x, stride, rows, packed, columns, a->dim);
+      if (a->softcap != 0.0f) cap_scores(t, 0, a->softcap, rows, columns);
+      if (a->bias) add_bias(t, tables, at, a->reach, key, rows, columns);
+      const u8 *mask = a->keyMask ? a->keyMask + batch * a->keys : 0;
+      i32 window = a->window ? a->window : farthest + 1;
+      if (mask || key + rows - 1 > nearest || key <= farthest - window)
+        for (i32 r = 0; r < rows; r++) {
+          i32 hidden = mask && !mask[a->ring ? (key + r) % a->keys : key + r];
           for (i32 c = 0; c < columns; c++)
-            if ((mask && !mask[r]) || (a->causal && key + r > c % a->queries + offset)) t[r * TILE + c] = -INFINITE;
+            if (hidden || key + r > at[c] || key + r <= at[c] - window) t[r * TILE + c] = -INFINITE;
+        }
       absorb(&state, t, rows, columns, a->valueDim);
-      add_product(state.out, t, columns, v + key * a->vRow, a->vRow, rows, a->valueDim);
+      x = fetch(made, &stride, a, &v, batch, kv, key, rows);
+      add_product(state.out, t, columns, x, stride, rows, a->valueDim);
     }
     for (i32 c = 0; c < columns; c++) {
-      i32 at = ((batch * a->heads + kv * group) * a->queries + c) * a->splits + split;
-      finish_row(&state, c, a->o + at * a->valueDim, a->lse + at, a->valueDim, -INFINITE, 1.0f);
+      i32 to = row[c] * a->splits + split;
+      finish_row(&state, c, a->o + to * a->valueDim, a->lse + to, a->valueDim, -INFINITE, 1.0f);
     }
   }
 }

@@ -41,11 +41,16 @@ KERNEL(scatter_add_i32) {
 KERNEL(write_rows) {
   for (i32 unit = begin; unit < end; unit++) {
     i32 row = unit % a->rows, head = unit / a->rows % a->heads, batch = unit / a->rows / a->heads;
-    i32 to = a->starts[batch] + row;
-    if (to < 0 || to >= a->capacity) continue;
+    i32 to = a->starts[batch] + row, piece = batch, extent = a->capacity;
+    if (to < 0 || (a->ring ? row < a->rows - a->capacity : to >= a->capacity)) continue;
+    if (a->ring) to %= a->capacity;
+    if (a->pages) {
+      i32 page = a->pages[batch * a->capacity / a->page + to / a->page];
+      piece = MAX(0, MIN(page, a->pool - 1)), to %= a->page, extent = a->page;
+    }
     const u8 *src = a->src + (u32)(batch * a->srcBatch + head * a->srcHead + row * a->srcRow) * a->size;
     u32 bytes = a->dim * a->size;
-    __builtin_memcpy(a->out + (u32)((batch * a->heads + head) * a->capacity + to) * bytes, src, bytes);
+    __builtin_memcpy(a->out + (u32)((piece * a->heads + head) * extent + to) * bytes, src, bytes);
   }
 }
 

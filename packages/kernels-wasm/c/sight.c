@@ -4,7 +4,7 @@
 
 f32 log_of_times(u32 times) { return f_log((f32)times); }
 
-static void cap(f32 *t, f32 *slope, f32 cap, i32 rows, i32 columns) {
+void cap_scores(f32 *t, f32 *slope, f32 cap, i32 rows, i32 columns) {
   vf most = vf_set(cap), inverse = vf_set(1.0f / cap);
   for (i32 r = 0; r < rows; r++)
     for (i32 at = r * TILE; at < r * TILE + columns; at += 4) {
@@ -74,7 +74,7 @@ static void hide_unset(f32 *t, const u32 *mask, i32 rows, i32 columns, i32 first
 }
 
 void look_closely(f32 *t, f32 *slope, const sight *s, const span *over, i32 rows, i32 columns, i32 query, i32 key, i32 rows_are_queries) {
-  if (s->softcap != 0.0f) cap(t, slope, s->softcap, rows, columns);
+  if (s->softcap != 0.0f) cap_scores(t, slope, s->softcap, rows, columns);
   if (s->bias || over->shift != 0.0f) add_bias(t, s, over->shift, rows, columns, query, key, rows_are_queries);
   if (s->causal) hide_later(t, rows, columns, key - query - s->offset, rows_are_queries);
   if (s->mask) hide_keys(t, s->mask + key, rows, columns, rows_are_queries);

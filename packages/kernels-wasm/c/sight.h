@@ -103,6 +103,9 @@ INLINE void look(f32 *t, f32 *slope, const sight *s, const span *over, i32 rows,
   look_closely(t, slope, s, over, rows, columns, query, key, rows_are_queries);
 }
 
+/* t = cap tanh(t / cap) on a tile, and its derivative where `slope` is there to take it. */
+void cap_scores(f32 *t, f32 *slope, f32 cap, i32 rows, i32 columns);
+
 /* What dropout multiplies the weights of the tile by. */
 void draw_tile(f32 *z, const sight *s, i32 rows, i32 columns, i32 query, i32 key, i32 rows_are_queries);
 

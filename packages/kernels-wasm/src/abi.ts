@@ -103,13 +103,15 @@ export const abi = {
   /** dbias [heads, 2 reach + 1] from them: neighbours added, and what lies beyond the ends. Units: heads. */
   attention_bias_sum: ["dbias:f32* partial:f32* map?:u32*", "queries:i32 keys:i32 reach:i32"],
   /**
-   * Attention of few queries over a cache, split over keys: partial o [batch, heads, queries, splits, valueDim] and lse [.., splits] of
-   * each `chunk` of keys (-inf when it is empty), for `attention_combine`; masks and lengths as `attention`. (heads / kvHeads) * queries <= 96. Units: [batch, kvHeads, splits].
+   * Attention over a cache, split over keys: partial o [batch, heads, queries, splits, valueDim] and lse [.., splits] of each `chunk` of the keys that a tile of queries may
+   * see (-inf when it is empty), for `attention_combine`. Queries end at lengths[batch]; keyMask, bias, softcap (0: none), window (0: all), ring and pages [batch, keys / page] are
+   * those of the contract. With keyScales and valueScales, contiguous like the rows, k and v are codes of 8 bits. With pages kBatch and vBatch go from page to page of the `pool`.
+   * Units: [batch, kvHeads, tiles of 96 of (heads / kvHeads) * queries, splits].
    */
   attention_decode: [
-    "o:f32* lse:f32* q:f32* k:f32* v:f32* keyMask?:u8* lengths?:i32*",
-    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 causal:i32 scale:f32 splits:i32 chunk:i32",
-    "qBatch:i32 qHead:i32 qRow:i32 kBatch:i32 kHead:i32 kRow:i32 vBatch:i32 vHead:i32 vRow:i32",
+    "o:f32* lse:f32* q:f32* k:f32* v:f32* lengths:i32* keyMask?:u8* bias?:f32* pages?:i32* keyScales?:f32* valueScales?:f32*",
+    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 scale:f32 softcap:f32 window:i32 ring:i32 page?:i32 pool?:i32 reach?:i32 splits:i32 chunk:i32",
+    ...ofHeads,
   ],
   /** Merges partial results in the order of the splits. Units: rows. */
   attention_combine: ["o:f32* lse?:f32* partial:f32* partialLse:f32*", "splits:i32 valueDim:i32"],
@@ -144,9 +146,13 @@ export const abi = {
   ],
   /**
    * Rows of src [batch, heads, rows, dim], by strides, to rows starts[batch] + i of out [batch, heads, capacity, dim], elements of `size` bytes;
-   * those that fall outside are dropped. Units: rows of src.
+   * those that fall outside are dropped. As a ring rows go round, and of more than `capacity` the last are written. With pages [batch, capacity / page], out is a
+   * pool [pool, heads, page, dim]. Units: rows of src.
    */
-  write_rows: ["out:u8* src:u8* starts:i32*", "size:i32 heads:i32 rows:i32 capacity:i32 dim:i32 srcBatch:i32 srcHead:i32 srcRow:i32"],
+  write_rows: [
+    "out:u8* src:u8* starts:i32* pages?:i32*",
+    "size:i32 heads:i32 rows:i32 capacity:i32 dim:i32 ring:i32 page?:i32 pool?:i32 srcBatch:i32 srcHead:i32 srcRow:i32",
+  ],
   /** out[outer, inner] from x[outer, n, inner], f32: see `reductions`. Units: blocks of `columns` of the inner extent, of all outer. */
   reduce_f32: ["out:f32* x:f32*", "n:i32 inner:i32 columns:i32 op:i32"],
   /** The same for i32 and, with isUnsigned = 1, u32: sum, max, min, prod. */

@@ -271,7 +271,8 @@ describe("attention over a cache", () => {
         const [partial, partialLse] = [bench.out(rows * splits * s.valueDim), bench.out(rows * splits)];
         const [o, lse] = [bench.out(rows * s.valueDim), bench.out(rows)];
         const chunk = Math.ceil(120 / Math.min(splits, 7));
-        bench.run("attention_decode", { ...common(bench, s), o: partial, lse: partialLse, splits, chunk }, s.batch * s.kvHeads * splits);
+        const args = { ...common(bench, s), lengths: bench.put(Int32Array.from(s.lengths!)), softcap: 0, window: 0, ring: 0 };
+        bench.run("attention_decode", { ...args, o: partial, lse: partialLse, splits, chunk }, s.batch * s.kvHeads * splits);
         bench.run("attention_combine", { o, lse, partial, partialLse, splits, valueDim: s.valueDim }, rows);
         expectClose(bench.f32(o, rows * s.valueDim), expected.o, 2e-6, "o");
         expectClose(bench.f32(lse, rows), expected.lse, 2e-6, "lse");

@@ -52,8 +52,7 @@ export function checkAttention(
   const { q, map, bias, key } = inputs;
   checkMap(who, map, causal);
   checkBias(who, bias, q);
-  if (!(softcap >= 0) || !Number.isFinite(softcap))
-    throw new TensorError(`${who}: softcap must be the largest score, or 0 for none, got ${softcap}.`);
+  checkSoftcap(who, softcap);
   if (!(dropout >= 0 && dropout <= 1)) throw new TensorError(`${who}: dropout must be a probability from 0 to 1, got ${dropout}.`);
   if (dropout > 0 && !key)
     throw new TensorError(
@@ -66,6 +65,11 @@ export function checkAttention(
   return o;
 }
 
+export function checkSoftcap(who: string, softcap: number): void {
+  if (!(softcap >= 0) || !Number.isFinite(softcap))
+    throw new TensorError(`${who}: softcap must be the largest score, or 0 for none, got ${softcap}.`);
+}
+
 function checkMap(who: string, map: Spec | undefined, causal: boolean): void {
   if (!map) return;
   if (map.dtype !== "u32" || map.shape.length !== 1 || map.shape[0]! < 16)
@@ -75,7 +79,7 @@ function checkMap(who: string, map: Spec | undefined, causal: boolean): void {
 }
 
 /** A table by distance is centred, so it has an odd number of entries. */
-function checkBias(who: string, bias: Spec | undefined, q: Spec): void {
+export function checkBias(who: string, bias: Spec | undefined, q: Spec): void {
   if (!bias) return;
   const heads = q.shape[1]!;
   if (bias.shape.length !== 2 || bias.shape[0] !== heads || bias.shape[1]! % 2 !== 1)

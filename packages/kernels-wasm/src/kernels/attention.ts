@@ -2,7 +2,7 @@ import { attention, attentionBackward } from "@x/ops";
 import type { Spec } from "@x/tensor";
 import type { LaunchArgs } from "../device/launch.ts";
 import { wasmKernel } from "./kernel.ts";
-import type { Planner } from "./planner.ts";
+import type { Planner, Strided } from "./planner.ts";
 import { ceilDiv } from "./work.ts";
 
 /** What the kernels hold of a head in their stack. */
@@ -15,7 +15,12 @@ export function fitsHead({ q, v }: { readonly q: Spec; readonly v: Spec }): true
 
 /** q, k and v by strides, and their extents. */
 export function heads(p: Planner, specs: { readonly q: Spec; readonly k: Spec; readonly v: Spec }) {
-  const [q, k, v] = [p.strided("q"), p.strided("k"), p.strided("v")];
+  // Codes of 8 bits stay what they are: the kernel that takes them makes numbers of them.
+  const [q, k, v] = (["q", "k", "v"] as const).map((name) => (specs[name].dtype === "u8" ? p.raw(name) : p.strided(name))) as [
+    Strided,
+    Strided,
+    Strided,
+  ];
   const [batch, count, queries, dim] = specs.q.shape as [number, number, number, number];
   const [kvHeads, keys, valueDim] = [specs.k.shape[1]!, specs.k.shape[2]!, specs.v.shape[3]!];
   const args = {
@@ -54,7 +59,7 @@ type Looking = Pick<
 };
 
 /** How far the table reaches to both sides of distance 0. */
-const reachOf = (p: Planner): number => (p.spec("bias").shape[1]! - 1) / 2;
+export const reachOf = (p: Planner): number => (p.spec("bias").shape[1]! - 1) / 2;
 
 /** What a score depends on beside q and k, and the draw that drops weights. */
 function looking(p: Planner, { scale, causal, softcap, dropout, ordinal }: Attributes): Looking {

@@ -1,43 +1,61 @@
 import { decodeAttention, writeRows } from "@x/ops";
 import { dtypes } from "@x/tensor";
-import { fitsHead, heads, launchAttention } from "./attention.ts";
+import { fitsHead, heads, launchAttention, reachOf } from "./attention.ts";
 import { wasmKernel } from "./kernel.ts";
+import type { Planner } from "./planner.ts";
 import { ceilDiv, product } from "./work.ts";
 
-/** Queries that the kernel for few of them takes per key head, and how it splits the keys: by at least so many, in at most so many parts. */
-const [fewQueries, leastKeys, mostSplits] = [96, 192, 32];
+/** Queries of a tile of the kernel that splits the keys, and how it splits them: by at least so many, in at most so many parts. */
+const [tile, leastKeys, mostSplits] = [96, 192, 32];
 
 export const decodeAttentionKernel = wasmKernel(decodeAttention, {
   layout: { q: "rows", k: "rows", v: "rows" },
   accepts: ({ specs }) => fitsHead(specs),
-  plan(p, { specs, attrs: { scale } }) {
-    const { args, batch } = heads(p, specs);
-    const { heads: count, kvHeads, queries, keys, dim, valueDim } = args;
-    const seen = { keyMask: p.maybe("keyMask"), lengths: p.input("lengths"), causal: 1, scale };
+  plan(p, { specs, attrs: { scale, softcap, window, ring } }) {
+    const { args: found, batch } = heads(p, specs);
+    const { keys, ...paged } = paging(p, "k");
+    const args = { ...found, keys };
+    const { heads: count, kvHeads, queries, dim, valueDim } = args;
     const rows = batch * count * queries;
-    if ((count / kvHeads) * queries > fewQueries)
-      return launchAttention(p, { ...args, ...seen, o: p.output("o"), lse: p.scratch(4 * rows) }, batch);
-    const chunk = Math.max(leastKeys, ceilDiv(ceilDiv(keys, mostSplits), 48) * 48);
-    const splits = Math.max(1, ceilDiv(keys, chunk));
+    const columns = (count / kvHeads) * queries;
+    const seen = { keyMask: p.maybe("keyMask"), lengths: p.input("lengths"), scale, softcap };
+    const table = p.has("bias") && { bias: p.input("bias"), reach: reachOf(p) };
+    const scales = { keyScales: p.maybe("keyScales"), valueScales: p.maybe("valueScales") };
+    // Many queries over a plain cache are full attention up to a length.
+    if (columns > tile && !ring && !paged.page && !window && !scales.keyScales && !scales.valueScales)
+      return launchAttention(p, { ...args, ...seen, ...table, causal: 1, o: p.output("o"), lse: p.scratch(4 * rows) }, batch);
+    const most = window ? Math.min(keys, window + ceilDiv(Math.min(tile, columns), count / kvHeads)) : keys;
+    const chunk = Math.max(leastKeys, ceilDiv(ceilDiv(most, mostSplits), 48) * 48);
+    const splits = Math.max(1, ceilDiv(most, chunk));
     const [partial, partialLse] = [p.scratch(4 * rows * splits * valueDim), p.scratch(4 * rows * splits)];
-    const cost = ((count / kvHeads) * queries * Math.min(chunk, keys) * (dim + valueDim)) / 4;
-    p.run("attention_decode", { ...args, ...seen, o: partial, lse: partialLse, splits, chunk }, batch * kvHeads * splits, cost);
+    const cost = (Math.min(tile, columns) * Math.min(chunk, keys) * (dim + valueDim)) / 4;
+    const layout = { ...scales, ring: ring ? 1 : 0, window, ...paged };
+    const units = batch * kvHeads * ceilDiv(columns, tile) * splits;
+    p.run("attention_decode", { ...args, ...seen, ...table, ...layout, o: partial, lse: partialLse, splits, chunk }, units, cost);
     p.run("attention_combine", { o: p.output("o"), partial, partialLse, splits, valueDim }, rows, splits * valueDim);
   },
 });
 
+/** Positions of an entry of a cache; where it lies in pages also how. */
+function paging(p: Planner, cache: string) {
+  const [pool, , extent] = p.spec(cache).shape as [number, number, number];
+  if (!p.has("pages")) return { keys: extent, page: undefined };
+  return { keys: p.spec("pages").shape[1]! * extent, pages: p.input("pages"), page: extent, pool };
+}
+
 /** In place where the cache is read for the last time; else into a copy. */
 export const writeRowsKernel = wasmKernel(writeRows, {
   layout: { x: "rows" },
-  plan(p, { specs: { cache, x }, reuses }) {
+  plan(p, { specs: { cache, x }, attrs: { ring }, reuses }) {
     const { bytes: size } = dtypes[cache.dtype];
     const out = p.target("y");
     if (!reuses("y")) p.copy([product(cache.shape)], size, out, [1], p.raw("cache").place, [1]);
-    const [batch, count, capacity, dim] = cache.shape as [number, number, number, number];
-    const rows = x.shape[2]!;
+    const [, count, , dim] = cache.shape as [number, number, number, number];
+    const { keys: capacity, ...paged } = paging(p, "cache");
+    const [batch, , rows] = x.shape as [number, number, number];
     const from = p.raw("x");
     const strides = { srcBatch: from.strides[0]!, srcHead: from.strides[1]!, srcRow: from.strides[2]! };
-    const args = { out, src: from.place, starts: p.input("starts"), size, heads: count, rows, capacity, dim };
+    const args = { out, src: from.place, starts: p.input("starts"), size, heads: count, rows, capacity, dim, ring: ring ? 1 : 0, ...paged };
     p.run("write_rows", { ...args, ...strides }, batch * count * rows, (dim * size) / 16 + 8);
   },
 });
