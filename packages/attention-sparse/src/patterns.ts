@@ -38,8 +38,10 @@ export function withGlobalKeys(local: Pattern, tokens: readonly number[]): Patte
   const within = (from: number, to: number) => sorted.filter((token) => token >= from && token < to);
   return {
     ...(local.repeats !== undefined && { repeats: local.repeats }),
-    nameOf: (q0, q1, k0, k1) =>
-      `${within(q0, q1).map((token) => token - q0)} ${within(k0, k1).map((token) => token - k0)} ${local.block(q0, q1, k0, k1) ?? local.nameOf(q0, q1, k0, k1)}`,
+    nameOf(q0, q1, k0, k1) {
+      const [queries, keys] = [within(q0, q1).map((token) => token - q0), within(k0, k1).map((token) => token - k0)];
+      return `${queries} ${keys} ${local.block(q0, q1, k0, k1) ?? `(${local.nameOf(q0, q1, k0, k1)})`}`;
+    },
     times: (query, key) => (known.has(query) ? 0 : known.has(key) ? 1 : local.times(query, key)),
     block(q0, q1, k0, k1) {
       const [queries, keys] = [within(q0, q1).length, within(k0, k1).length];

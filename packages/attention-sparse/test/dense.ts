@@ -9,20 +9,20 @@ export type Sight = (i: number, j: number, entry: number, head: number) => numbe
 const splitHeads = (x: Tensor, heads: number): Tensor =>
   x.reshape([x.shape[0]!, x.shape[1]!, heads, x.shape[2]! / heads]).permute([0, 2, 1, 3]);
 
-/** Counts as a dense [batch, heads, queries, keys]. */
-function counted([batch, heads, queries, keys]: readonly number[], sight: Sight): Tensor {
+/** Counts for each score [batch, heads, queries, keys]. */
+function counted({ shape: [batch, heads, queries, keys], device }: Tensor, sight: Sight): Tensor {
   const data = new Float32Array(batch! * heads! * queries! * keys!);
   let at = 0;
   for (let b = 0; b < batch!; b++)
     for (let h = 0; h < heads!; h++) for (let i = 0; i < queries!; i++) for (let j = 0; j < keys!; j++) data[at++] = sight(i, j, b, h);
-  return tensor(data, { shape: [batch!, heads!, queries!, keys!] });
+  return tensor(data, { shape: [batch!, heads!, queries!, keys!], device });
 }
 
 /** Softmax attention of heads side by side [batch, length, width] by a full matrix of counts: m times is m equal keys; a query that sees nothing gives zeros. */
 export function dense({ q, k, v }: Record<"q" | "k" | "v", Tensor>, numHeads: number, sight: Sight): Tensor {
   const [heads, keys, values] = [splitHeads(q, numHeads), splitHeads(k, numHeads), splitHeads(v, numHeads)];
   const scores = heads.matmul(keys.transpose()).mul(heads.shape[3]! ** -0.5);
-  const counts = counted(scores.shape, sight);
+  const counts = counted(scores, sight);
   const seen = counts.gt(0);
   const weights = seen.where(softmax({ x: seen.where(scores.add(counts.maximum(1).log()), -1e30) }), 0);
   return weights.matmul(values).permute([0, 2, 1, 3]).reshape(q.shape);

@@ -5,7 +5,7 @@ import { describeDevices } from "@x/testing";
 import { tensorMatchers } from "@x/testing/vitest";
 import { describe, expect, test } from "vitest";
 import { adapterEntry } from "../../kernels-webgpu/test/adapter.ts";
-import { LongformerAttention } from "../src/index.ts";
+import { BigBirdAttention, LongformerAttention } from "../src/index.ts";
 
 expect.extend(tensorMatchers);
 
@@ -17,6 +17,9 @@ interface Case {
 }
 const longformer = (options: Partial<ConstructorParameters<typeof LongformerAttention>[0]>) => () =>
   new LongformerAttention({ dim: 8, numHeads: 2, reach: 5, ...options });
+
+const bigBird = (options: Partial<ConstructorParameters<typeof BigBirdAttention>[0]>) => () =>
+  new BigBirdAttention({ dim: 8, numHeads: 2, layer: 1, ...options });
 
 const cases: Readonly<Record<string, Case>> = {
   "windows with a dilation for each head": {
@@ -33,6 +36,21 @@ const cases: Readonly<Record<string, Case>> = {
     length: 70,
     make: longformer({ globalTokens: [0, 33], causal: true }),
     forward: (layer: LongformerAttention, x, { keyMask }) => layer.forward(x, { keyMask }),
+  },
+  "seeded random blocks, padding": {
+    length: 90,
+    make: bigBird({ blockSize: 8 }),
+    forward: (layer: BigBirdAttention, x, { keyMask }) => layer.forward(x, { keyMask }),
+  },
+  "block 0 once more for each random block": {
+    length: 70,
+    make: bigBird({ blockSize: 6, randomBlocks: "zeros" }),
+    forward: (layer: BigBirdAttention, x) => layer.forward(x),
+  },
+  "extra global tokens, padding": {
+    length: 70,
+    make: bigBird({ blockSize: 6, numGlobalTokens: 3 }),
+    forward: (layer: BigBirdAttention, x, { keyMask }) => layer.forward(x, { keyMask }),
   },
 };
 
