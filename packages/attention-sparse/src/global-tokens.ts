@@ -4,6 +4,8 @@ import { arange, type Tensor } from "@x/tensor";
 export interface GlobalTokens {
   /** i32 [batch, slots]: where the token of each slot stands in [batch * length]. */
   readonly rows: Tensor;
+  /** i32 [batch, slots]: where it stands in its entry. */
+  readonly places: Tensor;
   /** bool [batch, slots]: whether there is a token in it. */
   readonly used: Tensor;
   /** bool [batch, length]: whether the token at a position is global. */
@@ -25,6 +27,7 @@ export function maskedTokens(at: Tensor, slots: number): GlobalTokens {
   const count = ones.sum(1);
   return {
     rows: chosen.add(firstRows(batch, length, at)),
+    places: chosen,
     used: arange(slots, { device }).lt(count.reshape([batch, 1])),
     at,
     complete: count.le(slots),
@@ -38,6 +41,7 @@ export function fixedTokens(tokens: Tensor, [batch, length]: readonly [number, n
   const at = ones.putAdd(tokens, 0, length).ne(0).expand([batch, length]);
   return {
     rows: tokens.expand([batch, slots]).add(firstRows(batch, length, tokens)),
+    places: tokens.expand([batch, slots]),
     used: (present ? present.cast("i32").take(tokens, 1) : ones.expand([batch, slots])).ne(0),
     at: present ? at.and(present) : at,
   };

@@ -1,6 +1,7 @@
 import { isTraining } from "@x/nn";
 import { attention } from "@x/ops";
-import { currentGenerator, ShapeError, show, type Tensor, TensorError } from "@x/tensor";
+import { currentGenerator, ShapeError, show, Tensor, TensorError } from "@x/tensor";
+import type { Columns } from "./hidden.ts";
 
 /** [batch, length, heads * headDim] seen as [batch, heads, length, headDim]: a view. */
 export const splitHeads = (x: Tensor, heads: number): Tensor => {
@@ -22,6 +23,8 @@ export interface Asked {
   readonly keyMask?: Tensor | undefined;
   /** A block map of queries over keys; absent: everyone looks at everything. */
   readonly map?: Tensor | undefined;
+  /** Columns that every head has more, [batch, queries, n] and [batch, keys, n]. */
+  readonly more?: Columns | undefined;
 }
 export interface How {
   readonly numHeads: number;
@@ -30,9 +33,14 @@ export interface How {
 }
 
 /** Attention of heads that stand side by side, [batch, queries, dim], with weights dropped while training. `who` is the layer. */
-export function attendHeads(who: string, { q, k, v, keyMask, map }: Asked, { numHeads, scale, dropout }: How): Tensor {
-  const heads = (x: Tensor) => splitHeads(x, numHeads);
-  const inputs = { q: heads(q), k: heads(k), v: heads(v), keyMask, map };
+export function attendHeads(who: string, { q, k, v, keyMask, map, more }: Asked, { numHeads, scale, dropout }: How): Tensor {
+  const heads = (x: Tensor, columns?: Tensor) => {
+    const split = splitHeads(x, numHeads);
+    if (!columns) return split;
+    const [batch, length, count] = columns.shape as [number, number, number];
+    return Tensor.concat([split, columns.unsqueeze(1).expand([batch, numHeads, length, count])], 3);
+  };
+  const inputs = { q: heads(q, more?.q), k: heads(k, more?.k), v: heads(v), keyMask, map };
   if (dropout === 0 || !isTraining()) return joinHeads(attention(inputs, { scale }));
   const generator = currentGenerator(who);
   return joinHeads(attention({ ...inputs, key: generator.key }, { scale, dropout, ordinal: generator.nextOrdinal() }));
@@ -62,6 +70,6 @@ export function headDimOf(
 }
 
 export function checkRates(who: string, { scale, dropout }: Omit<How, "numHeads">): void {
-  if (!Number.isFinite(scale)) throw new TensorError(`${who}: scale must be a finite number, got ${scale}.`);
+  if (!Number.isFinite(scale) || scale === 0) throw new TensorError(`${who}: scale must be a finite number other than 0, got ${scale}.`);
   if (!(dropout >= 0 && dropout <= 1)) throw new TensorError(`${who}: dropout must be a probability from 0 to 1, got ${dropout}.`);
 }

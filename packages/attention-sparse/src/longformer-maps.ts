@@ -1,6 +1,6 @@
 import { and, blockMap, causal, type Pattern, type Patterns } from "@x/ops";
 import { type Device, hostConstant, type Tensor } from "@x/tensor";
-import { behindSlots, upTo, withGlobalKeys } from "./patterns.ts";
+import { behindSlots, withGlobalKeys } from "./patterns.ts";
 import { recent } from "./recent.ts";
 
 /** Block maps of a layer's windows with what is global beside them. Patterns are kept, because maps are kept with them. */
@@ -27,13 +27,6 @@ export class LongformerMaps {
   behind(slots: number, length: number, device: Device): Tensor {
     const patterns = this.#for(`${slots} slots`, (local) => behindSlots(local, slots));
     return blockMap(patterns, { queries: length, keys: slots + length, device });
-  }
-
-  /** The queries of global tokens over a sequence: all of it, or what is past. */
-  ofTokens(tokens: readonly number[] | undefined, length: number, device: Device): Tensor | undefined {
-    if (!this.#causal || !tokens) return undefined;
-    const pattern = recent(this.#patterns, `up to ${tokens} of ${length}`, () => upTo(tokens, length));
-    return blockMap(pattern, { queries: tokens.length, keys: length, device });
   }
 
   /** The positions i32 [tokens] on a device. */

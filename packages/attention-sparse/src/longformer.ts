@@ -2,6 +2,7 @@ import { expectChoice, expectCounts, Linear, Module } from "@x/nn";
 import { Tensor, TensorError, zeros } from "@x/tensor";
 import { addRows, fixedTokens, type GlobalTokens, maskedTokens, takeRows } from "./global-tokens.ts";
 import { attendHeads, checkInput, checkRates, headDimOf, keepRows } from "./heads.ts";
+import { hideLaterKeys, hideLaterSlots } from "./hidden.ts";
 import { LongformerMaps } from "./longformer-maps.ts";
 import { dilationOf, type LongformerOptions, reachOf, tokensOf } from "./longformer-options.ts";
 import { mapBlock, neighbourBlocks, slidingWindow } from "./patterns.ts";
@@ -73,7 +74,8 @@ export class LongformerAttention extends Module {
 
   forward(x: Tensor, { keyMask, globalMask }: LongformerCall = {}): Tensor {
     checkInput(who, x, this.query.inputDim, { keyMask, globalMask });
-    this.#checkGlobal(globalMask);
+    if (globalMask && this.globalTokens.length > 0)
+      throw new TensorError(`${who}: globalMask came, and the layer has globalTokens ${this.globalTokens.join(", ")}. Use one of the two.`);
     const projected = { q: this.query.forward(x), k: this.key.forward(x), v: this.value.forward(x) };
     if (globalMask) {
       const tokens = maskedTokens(keyMask ? globalMask.and(keyMask) : globalMask, this.globalSlots);
@@ -84,7 +86,7 @@ export class LongformerAttention extends Module {
     const local = attendHeads(who, { ...projected, keyMask, map: this.#maps.windows(length, fixed, x.device) }, this);
     if (fixed.length === 0) return this.output.forward(keepRows(keyMask, local));
     const tokens = fixedTokens(this.#maps.positions(fixed, x.device), [batch, length], keyMask);
-    return this.output.forward(this.#withTokens(x, local, tokens, keyMask, fixed));
+    return this.output.forward(this.#withTokens(x, local, tokens, keyMask));
   }
 
   /** Global tokens differ by entry: their keys stand once more before the sequence, where every query sees them, and are hidden within it. */
@@ -98,27 +100,19 @@ export class LongformerAttention extends Module {
     const none = zeros([batch, free], { dtype: "bool", device: q.device });
     const seen = Tensor.concat([tokens.used, none, local], 1);
     const map = this.#maps.behind(slots, length, q.device);
-    return attendHeads(who, { q, k: behind(k), v: behind(v), keyMask: seen, map }, this);
+    const more = this.causal ? hideLaterSlots(tokens, length, slots + length, this.scale, q) : undefined;
+    return attendHeads(who, { q, k: behind(k), v: behind(v), keyMask: seen, map, more }, this);
   }
 
   /** What windows gave [batch, length, width], with the rows of global tokens in their place and zeros in that of padding. */
-  #withTokens(x: Tensor, local: Tensor, tokens: GlobalTokens, keyMask: Tensor | undefined, fixed?: readonly number[]): Tensor {
+  #withTokens(x: Tensor, local: Tensor, tokens: GlobalTokens, keyMask: Tensor | undefined): Tensor {
     const { queryGlobal = this.query, keyGlobal = this.key, valueGlobal = this.value } = this;
     const asked = { q: queryGlobal.forward(takeRows(x, tokens)), k: keyGlobal.forward(x), v: valueGlobal.forward(x) };
-    const seen = attendHeads(who, { ...asked, keyMask, map: this.#maps.ofTokens(fixed, x.shape[1]!, x.device) }, this);
+    const more = this.causal ? hideLaterKeys(tokens, x.shape[1]!, this.scale, asked.q) : undefined;
+    const seen = attendHeads(who, { ...asked, keyMask, more }, this);
     const others = tokens.at.not();
     const all = addRows(keepRows(keyMask ? others.and(keyMask) : others, local), seen, tokens);
     const { complete } = tokens;
     return complete ? complete.reshape([-1, 1, 1]).expand(all.shape).where(all, Number.NaN) : all;
-  }
-
-  #checkGlobal(globalMask: Tensor | undefined): void {
-    if (!globalMask) return;
-    if (this.globalTokens.length > 0)
-      throw new TensorError(`${who}: globalMask came, and the layer has globalTokens ${this.globalTokens.join(", ")}. Use one of the two.`);
-    if (this.causal)
-      throw new TensorError(
-        `${who}: globalMask came, but a causal layer has its global tokens at fixed places, behind which they are seen. Make it with globalTokens.`,
-      );
   }
 }

@@ -63,18 +63,3 @@ const shifted = (pattern: Pattern, by: number): Pattern => ({
   times: (query, key) => pattern.times(query - by, key - by),
   block: (q0, q1, k0, k1) => pattern.block(q0 - by, q1 - by, k0 - by, k1 - by),
 });
-
-/** Query i, counted from the first, stands at tokens[i] and sees the keys up to there. */
-export function upTo(tokens: readonly number[], keys: number): Pattern {
-  // Queries stand at the end of the keys, where patterns count them.
-  const place = (query: number) => tokens[query - keys + tokens.length]!;
-  return {
-    nameOf: (q0, q1, k0) => `${tokens.slice(q0 - keys + tokens.length, q1 - keys + tokens.length).map((token) => token - k0)}`,
-    times: (query, key) => Number(key <= place(query)),
-    block(q0, q1, k0, k1) {
-      const places = tokens.slice(q0 - keys + tokens.length, q1 - keys + tokens.length);
-      if (Math.max(...places) < k0) return 0;
-      return Math.min(...places) >= k1 - 1 ? 1 : undefined;
-    },
-  };
-}

@@ -19,9 +19,9 @@ function counted({ shape: [batch, heads, queries, keys], device }: Tensor, sight
 }
 
 /** Softmax attention of heads side by side [batch, length, width] by a full matrix of counts: m times is m equal keys; a query that sees nothing gives zeros. */
-export function dense({ q, k, v }: Record<"q" | "k" | "v", Tensor>, numHeads: number, sight: Sight): Tensor {
+export function dense({ q, k, v }: Record<"q" | "k" | "v", Tensor>, numHeads: number, sight: Sight, scale?: number): Tensor {
   const [heads, keys, values] = [splitHeads(q, numHeads), splitHeads(k, numHeads), splitHeads(v, numHeads)];
-  const scores = heads.matmul(keys.transpose()).mul(heads.shape[3]! ** -0.5);
+  const scores = heads.matmul(keys.transpose()).mul(scale ?? heads.shape[3]! ** -0.5);
   const counts = counted(scores, sight);
   const seen = counts.gt(0);
   const weights = seen.where(softmax({ x: seen.where(scores.add(counts.maximum(1).log()), -1e30) }), 0);

@@ -32,6 +32,11 @@ const cases: Readonly<Record<string, Case>> = {
     make: longformer({ globalSlots: 6 }),
     forward: (layer: LongformerAttention, x, masks) => layer.forward(x, masks),
   },
+  "global tokens by mask, causal": {
+    length: 70,
+    make: longformer({ globalSlots: 6, causal: true }),
+    forward: (layer: LongformerAttention, x, { globalMask }) => layer.forward(x, { globalMask }),
+  },
   "fixed global tokens, causal, padding": {
     length: 70,
     make: longformer({ globalTokens: [0, 33], causal: true }),

@@ -20,40 +20,37 @@ export function denseLongformer(layer: LongformerAttention, x: Tensor, { globals
   const there = (entry: number, i: number, j: number) => past(i, j) && present(entry, i) && present(entry, j);
   const { query: q, key: k, value: v } = layer;
   const { queryGlobal = q, keyGlobal = k, valueGlobal = v } = layer;
-  const locally = dense(projected(x, { q, k, v }), layer.numHeads, (i, j, entry, head) =>
-    there(entry, i, j) && !isGlobal(entry, i) && (isGlobal(entry, j) || (local ?? near)(i, j, entry, head)) ? 1 : 0,
+  const locally = dense(
+    projected(x, { q, k, v }),
+    layer.numHeads,
+    (i, j, entry, head) =>
+      there(entry, i, j) && !isGlobal(entry, i) && (isGlobal(entry, j) || (local ?? near)(i, j, entry, head)) ? 1 : 0,
+    layer.scale,
   );
-  const globally = dense(projected(x, { q: queryGlobal, k: keyGlobal, v: valueGlobal }), layer.numHeads, (i, j, entry) =>
-    Number(isGlobal(entry, i) && there(entry, i, j)),
+  const globally = dense(
+    projected(x, { q: queryGlobal, k: keyGlobal, v: valueGlobal }),
+    layer.numHeads,
+    (i, j, entry) => Number(isGlobal(entry, i) && there(entry, i, j)),
+    layer.scale,
   );
   return layer.output.forward(locally.add(globally));
 }
 
 type Rows = readonly (readonly number[])[];
 
-/** Scores of a window of w on either side by overlapping chunks: [length][2 w + 1], column w a query itself; -Infinity where no key is. length is a multiple of 2 w. */
+/**
+ * Scores of a window of w on either side by overlapping chunks of 2 w with stride w: [length][2 w + 1], column w a query itself, -Infinity where no key is. Row x and column y of chunk t are query t w + x and key
+ * t w + y, in column y - x + w of the band: most queries have their past from one chunk and their future from the next. length is a multiple of 2 w.
+ */
 export function chunkedScores(q: Rows, k: Rows, w: number): number[][] {
-  const length = q.length;
-  const band = Array.from({ length }, () => new Array<number>(2 * w + 1).fill(Number.NEGATIVE_INFINITY));
-  const chunks = length / w - 1;
-  for (let t = 0; t < chunks; t++) {
-    // The chunk's scores [2 w, 2 w], rows padded by one and read as rows of 2 w + 1: diagonals become columns.
-    const scores = Array.from({ length: 2 * w }, (_, r) => Array.from({ length: 2 * w }, (_, c) => dot(q[t * w + r]!, k[t * w + c]!)));
-    const padded = [...scores, new Array<number>(2 * w).fill(Number.NaN)].flat();
-    const skewed = Array.from({ length: 2 * w }, (_, r) => padded.slice(r * (2 * w + 1), (r + 1) * (2 * w + 1)));
-    // Row r of the skewed holds the future of query r from column r on in the first half, and the past of query r + 1 before it.
-    for (let r = 0; r < w; r++) for (let d = 0; d <= w; d++) band[t * w + r]![w + d] = scores[r]![r + d]!;
-    for (let r = w; r < 2 * w; r++) for (let d = 1; d <= w; d++) band[t * w + r]![w - d] = pastOf(skewed, r, d, w);
-    if (t === 0) for (let r = 0; r < w; r++) for (let d = 1; d <= r; d++) band[r]![w - d] = scores[r]![r - d]!;
-    if (t === chunks - 1) for (let r = w; r < 2 * w; r++) for (let d = 0; r + d < 2 * w; d++) band[t * w + r]![w + d] = scores[r]![r + d]!;
-  }
+  const band = q.map(() => new Array<number>(2 * w + 1).fill(Number.NEGATIVE_INFINITY));
+  for (let t = 0; t < q.length / w - 1; t++)
+    for (let x = 0; x < 2 * w; x++)
+      for (let y = 0; y < 2 * w; y++) {
+        const column = y - x + w;
+        if (column >= 0 && column <= 2 * w) band[t * w + x]![column] = dot(q[t * w + x]!, k[t * w + y]!);
+      }
   return band;
-}
-
-/** Key r - d of query r: element (2 w) r + r - d of the flat scores, found in the skewed rows. */
-function pastOf(skewed: Rows, r: number, d: number, w: number): number {
-  const flat = 2 * w * r + r - d;
-  return skewed[Math.floor(flat / (2 * w + 1))]![flat % (2 * w + 1)]!;
 }
 
 /** Sums of values by weights [length][2 w + 1]: chunks of w queries over the 3 w keys around them, in a sequence padded by w on both sides. */
