@@ -1,4 +1,6 @@
 import { defineConfig } from "tsup";
 import { preset } from "../../tsup.preset.ts";
 
-export default defineConfig(preset({ index: "src/index.ts", gpt2: "src/gpt2/index.ts", llama: "src/llama/index.ts" }));
+export default defineConfig(
+  preset({ index: "src/index.ts", decoder: "src/decoder/index.ts", gpt2: "src/gpt2/index.ts", llama: "src/llama/index.ts" }),
+);

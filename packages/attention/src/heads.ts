@@ -10,3 +10,12 @@ export const joinHeads = (x: Tensor): Tensor => {
   const [batch, heads, length, dim] = x.shape as [number, number, number, number];
   return x.permute([0, 2, 1, 3]).reshape([batch, length, heads * dim]);
 };
+/** [batch, numKvHeads, length, dim] with each head as often as query heads share it: [batch, numHeads, length, dim]. For attention that is composed; the fused kernels share heads in place. */
+export const repeatHeads = (x: Tensor, numHeads: number): Tensor => {
+  const [batch, heads, length, dim] = x.shape as [number, number, number, number];
+  if (heads === numHeads) return x;
+  return x
+    .unsqueeze(2)
+    .expand([batch, heads, numHeads / heads, length, dim])
+    .reshape([batch, numHeads, length, dim]);
+};

@@ -23,6 +23,8 @@ export {
   SelfAttention,
 } from "./attention.ts";
 export { copyAsGrouped } from "./grouped.ts";
+export { joinHeads, repeatHeads, splitHeads } from "./heads.ts";
 export { KvCache, type KvCacheOptions, type LayerCache } from "./kv-cache.ts";
+export { type DistanceVectors, type RelativeScoresOptions, relativeScores } from "./relative-scores.ts";
 export { ShawAttention, type ShawOptions } from "./shaw.ts";
-export { type DistanceVectors, nextMemory, TransformerXLAttention, type TransformerXLOptions } from "./transformer-xl.ts";
+export { nextMemory, TransformerXLAttention, type TransformerXLOptions } from "./transformer-xl.ts";

@@ -1,18 +1,16 @@
 import { expectCounts, type Init, isTraining, Linear, Module, normal, parameter } from "@x/nn";
-import { dropout, softmax } from "@x/ops";
+import { dropout, type Pattern, softmax } from "@x/ops";
 import { arange, noGrad, type Parameter, ShapeError, show, Tensor, TensorError } from "@x/tensor";
 import type { HeadNorm } from "./attention.ts";
-import { joinHeads, splitHeads } from "./heads.ts";
-import { byKey } from "./relative-shift.ts";
-
-/** Vectors [n, dim] of distances i32 [n]: SinusoidalPositions with its "halves" layout is the paper's. */
-export interface DistanceVectors extends Module {
-  forward(distances: Tensor): Tensor;
-}
+import { joinHeads, repeatHeads, splitHeads } from "./heads.ts";
+import { PatternScores } from "./pattern-scores.ts";
+import { type DistanceVectors, relativeScores } from "./relative-scores.ts";
 
 export interface TransformerXLOptions {
   readonly dim: number;
   readonly numHeads: number;
+  /** Heads of keys and values, each shared by numHeads / numKvHeads query heads. */
+  readonly numKvHeads?: number;
   readonly headDim?: number;
   readonly distances: DistanceVectors;
   /** u and v [numHeads, headDim], to share them among layers; of its own if absent. */
@@ -21,11 +19,15 @@ export interface TransformerXLOptions {
   readonly clampLength?: number | undefined;
   /** The length of memory: each query sees as many keys, itself among them, and none of those before. */
   readonly sameLength?: number | undefined;
+  /** Who may look at whom, of those that are no later; the last query stands at the last key. */
+  readonly pattern?: Pattern | undefined;
   /** Norms memory and input before they are projected. */
   readonly norm?: HeadNorm | undefined;
   /** Probability that a weight is zeroed while training. */
   readonly dropout?: number;
   readonly init?: Init;
+  /** Of the last projection; `init` if absent. */
+  readonly outputInit?: Init;
 }
 
 /**
@@ -34,6 +36,7 @@ export interface TransformerXLOptions {
  */
 export class TransformerXLAttention extends Module {
   readonly numHeads: number;
+  readonly numKvHeads: number;
   readonly headDim: number;
   readonly clampLength: number;
   readonly sameLength: number | undefined;
@@ -47,27 +50,31 @@ export class TransformerXLAttention extends Module {
   readonly v: Parameter;
   readonly distances: DistanceVectors;
   readonly norm: HeadNorm | undefined;
+  readonly #pattern: PatternScores | undefined;
 
   constructor(options: TransformerXLOptions) {
     super();
-    const { dim, numHeads, headDim = dim / numHeads, biases, clampLength, sameLength, dropout: p = 0, init = normal(0.02) } = options;
+    const { dim, numHeads, numKvHeads = numHeads, headDim = dim / numHeads, biases, clampLength, sameLength } = options;
+    const { dropout: p = 0, init = normal(0.02), outputInit = init, pattern } = options;
     const who = "TransformerXLAttention";
-    expectCounts(who, { dim, numHeads });
+    expectCounts(who, { dim, numHeads, numKvHeads });
     if (!Number.isInteger(headDim))
       throw new ShapeError(`${who}: dim ${dim} must be a multiple of numHeads ${numHeads}, or headDim be given.`);
     expectCounts(who, { headDim, ...(clampLength !== undefined && { clampLength }), ...(sameLength !== undefined && { sameLength }) });
+    if (numHeads % numKvHeads !== 0) throw new ShapeError(`${who}: numHeads ${numHeads} must be a multiple of numKvHeads ${numKvHeads}.`);
     if (!(p >= 0 && p <= 1)) throw new TensorError(`${who}: dropout must be a probability from 0 to 1, got ${p}.`);
     this.numHeads = numHeads;
+    this.numKvHeads = numKvHeads;
     this.headDim = headDim;
     this.clampLength = clampLength ?? Number.POSITIVE_INFINITY;
     this.sameLength = sameLength;
     this.dropout = p;
-    const projection = () => new Linear({ inputDim: dim, outputDim: numHeads * headDim, bias: false, init });
-    this.query = projection();
-    this.key = projection();
-    this.value = projection();
-    this.distance = projection();
-    this.output = new Linear({ inputDim: numHeads * headDim, outputDim: dim, bias: false, init });
+    const projection = (heads: number) => new Linear({ inputDim: dim, outputDim: heads * headDim, bias: false, init });
+    this.query = projection(numHeads);
+    this.key = projection(numKvHeads);
+    this.value = projection(numKvHeads);
+    this.distance = projection(numHeads);
+    this.output = new Linear({ inputDim: numHeads * headDim, outputDim: dim, bias: false, init: outputInit });
     const bias = () => parameter([numHeads, headDim], init);
     const { u, v } = biases ?? { u: bias(), v: bias() };
     for (const [name, { shape }] of Object.entries({ u, v }))
@@ -77,10 +84,11 @@ export class TransformerXLAttention extends Module {
     this.v = v;
     this.distances = options.distances;
     this.norm = options.norm;
+    this.#pattern = pattern && new PatternScores(pattern);
   }
 
-  /** memory [batch, any, dim]: what entered the layer before; none by itself. Zeros are a memory too, which is seen. */
-  forward(x: Tensor, { memory }: { readonly memory?: Tensor | undefined } = {}): Tensor {
+  /** memory [batch, any, dim]: what entered the layer before; none by itself. Zeros are a memory too, which is seen. keyMask bool [batch, memory and length]: true where a key may be seen. */
+  forward(x: Tensor, { memory, keyMask }: { readonly memory?: Tensor | undefined; readonly keyMask?: Tensor | undefined } = {}): Tensor {
     const dim = this.query.weight.shape[1]!;
     for (const [name, given] of Object.entries({ x, memory }))
       if (given && (given.shape.length !== 3 || given.shape[2] !== dim || given.shape[0] !== x.shape[0]))
@@ -90,40 +98,23 @@ export class TransformerXLAttention extends Module {
     const length = x.shape[1]!;
     const all = memory ? Tensor.concat([noGrad(() => memory.copy()), x], 1) : x;
     const keys = all.shape[1]!;
+    if (keyMask && show(keyMask.shape) !== show([x.shape[0]!, keys]))
+      throw new ShapeError(`TransformerXLAttention: keyMask must be bool [${x.shape[0]}, ${keys}], got ${show(keyMask.shape)}.`);
+    const { numHeads, numKvHeads, distance, distances, clampLength } = this;
     const normed = this.norm?.forward(all) ?? all;
-    const heads = (layer: Linear, y: Tensor) => splitHeads(layer.forward(y), this.numHeads);
-    const q = heads(this.query, normed.slice(1, keys - length, keys));
-    const [k, values] = [heads(this.key, normed), heads(this.value, normed)];
+    const q = splitHeads(this.query.forward(normed.slice(1, keys - length, keys)), numHeads);
+    const shared = (layer: Linear) => repeatHeads(splitHeads(layer.forward(normed), numKvHeads), numHeads);
+    const [k, values] = [shared(this.key), shared(this.value)];
     const more = (bias: Parameter) => q.add(bias.value.cast(q.dtype).unsqueeze(1));
     const content = more(this.u).matmul(k.transpose());
-    const position = this.#shifted(more(this.v).matmul(this.#vectors(keys, x).transpose()));
-    const seen = this.#seen(length, keys, x).expand(content.shape);
-    const scores = content.add(position).mul(this.headDim ** -0.5);
-    const weights = softmax({ x: seen.where(scores, -1e30) });
+    const position = relativeScores(more(this.v), { distance, distances, keys, clampLength });
+    const past = this.#seen(length, keys, x);
+    const seen = keyMask ? past.and(keyMask.reshape([-1, 1, 1, keys])) : past;
+    const plain = content.add(position).mul(this.headDim ** -0.5);
+    const scores = this.#pattern ? plain.add(this.#pattern.forward(length, keys, x)) : plain;
+    const weights = softmax({ x: seen.expand(scores.shape).where(scores, -1e30) });
     const thin = this.dropout > 0 && isTraining() ? dropout(weights, this.dropout) : weights;
     return this.output.forward(joinHeads(thin.matmul(values)));
-  }
-
-  /** W_R R of the distances keys - 1 ... 0: [1, numHeads, keys, headDim]. */
-  #vectors(keys: number, { device, dtype }: Tensor): Tensor {
-    const back = arange(keys, { device })
-      .neg()
-      .add(keys - 1);
-    const clamped = this.clampLength < keys - 1 ? back.minimum(this.clampLength) : back;
-    return splitHeads(this.distance.forward(this.distances.forward(clamped).cast(dtype).unsqueeze(0)), this.numHeads);
-  }
-
-  /** Columns by distance as columns by key; those of keys ahead hold zeros. */
-  #shifted(scores: Tensor): Tensor {
-    const ahead = scores.shape[2]! - 1;
-    return byKey(
-      scores.pad([
-        [0, 0],
-        [0, 0],
-        [0, 0],
-        [0, ahead],
-      ]),
-    );
   }
 
   #seen(length: number, keys: number, { device }: Tensor): Tensor {

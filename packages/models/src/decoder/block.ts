@@ -1,0 +1,87 @@
+import { Dropout, MLP, Module, normal, xavierUniform, zerosInit } from "@x/nn";
+import { type Branch, DeepNorm, deepNormConstants, LayerNorm, type Norm, PostNorm, PreNorm, RMSNorm, SandwichNorm } from "@x/norm";
+import type { Tensor } from "@x/tensor";
+import type { FullDecoderConfig } from "./config.ts";
+import { type Inits, type Mix, type MixOptions, mixerOf, type Shared } from "./mixers.ts";
+
+export const normOf = ({ norm, dim, eps, bias }: FullDecoderConfig): Norm =>
+  norm === "rms" ? new RMSNorm({ dim, eps }) : new LayerNorm({ dim, eps, bias });
+
+/** First values: GPT-2's, with what ends in the stream smaller by the number of branches; under DeepNorm its own. */
+function initsOf({ residual, numLayers }: FullDecoderConfig): Inits {
+  if (residual !== "deep") {
+    const init = normal(0.02);
+    return { init, valueInit: init, outputInit: normal(0.02 / Math.sqrt(2 * numLayers)) };
+  }
+  const smaller = xavierUniform(deepNormConstants({ decoder: numLayers }).decoder!.beta);
+  return { init: xavierUniform(), valueInit: smaller, outputInit: smaller };
+}
+
+type Placed<A extends readonly unknown[]> = Branch<A> & { readonly norm: Norm };
+
+/** Whether branches read the stream through a norm, so that the last block leaves it without one. */
+export const readsThroughNorm = ({ residual }: FullDecoderConfig): boolean => residual === "pre" || residual === "sandwich";
+
+/** A branch where the configuration places it in the stream. */
+function placed<A extends readonly unknown[]>(config: FullDecoderConfig, branch: Branch<A>): Placed<A> {
+  const norm = normOf(config);
+  switch (config.residual) {
+    case "pre":
+      return new PreNorm({ norm, branch });
+    case "post":
+      return new PostNorm({ norm, branch });
+    case "sandwich":
+      return new SandwichNorm({ norm, branch, outputNorm: normOf(config) });
+    case "deep":
+      return new DeepNorm({ norm, branch, alpha: deepNormConstants({ decoder: config.numLayers }).decoder!.alpha });
+  }
+}
+
+/** A mixer, and what is dropped of its result. */
+class Mixing extends Module {
+  readonly mixer: Mix;
+  readonly dropout: Dropout;
+
+  constructor(mixer: Mix, p: number) {
+    super();
+    this.mixer = mixer;
+    this.dropout = new Dropout({ p });
+  }
+
+  forward(x: Tensor, options: MixOptions): Tensor {
+    return this.dropout.forward(this.mixer.forward(x, options));
+  }
+}
+
+export class Block extends Module {
+  readonly attention: Placed<[MixOptions]>;
+  readonly mlp: Branch;
+  readonly #mixer: Mix;
+  /** Whether the mixer reads the stream through its norm. */
+  readonly #normsFirst: boolean;
+
+  constructor(config: FullDecoderConfig, layer: number, shared: Shared) {
+    super();
+    const { dim, hiddenDim, activation, dropout, bias } = config;
+    const inits = initsOf(config);
+    this.#normsFirst = readsThroughNorm(config);
+    this.#mixer = mixerOf(config, layer, shared, inits);
+    this.attention = placed(config, new Mixing(this.#mixer, dropout));
+    // DeepNorm makes both weights of a feed-forward smaller.
+    const init = config.residual === "deep" ? inits.outputInit : inits.init;
+    this.mlp = placed(
+      config,
+      new MLP({ dim, hiddenDim, activation, dropout, bias, init, outputInit: inits.outputInit, biasInit: zerosInit }),
+    );
+  }
+
+  get mixer(): Mix {
+    return this.#mixer;
+  }
+
+  /** Memory is of the stream, as x is. */
+  forward(x: Tensor, { memory, ...options }: MixOptions): Tensor {
+    const read = memory && this.#normsFirst ? this.attention.norm.forward(memory) : memory;
+    return this.mlp.forward(this.attention.forward(x, { ...options, memory: read }));
+  }
+}

@@ -1,0 +1,15 @@
+export {
+  type DecoderConfig,
+  decoderConfig,
+  type FullDecoderConfig,
+  type Mixer,
+  mixers,
+  type NormKind,
+  norms,
+  type Position,
+  positions,
+  type ResidualKind,
+  residuals,
+} from "./config.ts";
+export { Decoder, type DecoderOptions } from "./decoder.ts";
+export { TokenState, type TokenStateOptions } from "./token-state.ts";
