@@ -6,6 +6,8 @@ import { train } from "./train.ts";
 const usage = `Trains, evaluates and samples GPTs.
 
   gpt train     --data FILE --out DIR [--preset tiny|baby|small|gpt2] [--steps N] [--seed S] [--from DIR] [--resume] [--json]
+                [--mixer dense|longformer|bigbird|performer|xl] [--position learned|sinusoidal|rope|alibi|t5|xl|none]
+                [--norm layer|rms] [--residual pre|post|sandwich|deep] [--heads-kv N]
   gpt eval      --from DIR --data FILE [--json]
   gpt generate  --from DIR --prompt TEXT [--tokens N] [--temperature T] [--json]
 

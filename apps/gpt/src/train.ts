@@ -1,17 +1,30 @@
 import { openTraining } from "@x/checkpoint";
 import { tokenizerFromJSON } from "@x/data";
+import { mixers, norms, positions, residuals } from "@x/models/decoder";
 import { type Device, TensorError } from "@x/tensor";
 import { progress, standardError } from "@x/train";
 import { deviceOptions, openDevice } from "./devices.ts";
-import { describeNew, type ModelDescription, type RunDescription, withDropout } from "./models.ts";
+import { describeNew, type ModelDescription, type Parts, type RunDescription, withDropout } from "./models.ts";
 import { choice, given, needed, number, parse, printJson, text, type Values } from "./options.ts";
 import { type Preset, presets, type Training } from "./presets.ts";
 import { report, trainIn } from "./run.ts";
 import { describeRun, openModel, type SavedModel } from "./saved-model.ts";
 import { expectWindow, loadText, newTokenizer, type TextData } from "./text.ts";
 
+/** What a new model is made of. */
+const partOptions = {
+  mixer: { type: "string" },
+  position: { type: "string" },
+  norm: { type: "string" },
+  residual: { type: "string" },
+  "heads-kv": { type: "string" },
+  window: { type: "string" },
+  "block-size": { type: "string" },
+} as const;
+
 const options = {
   ...deviceOptions,
+  ...partOptions,
   data: { type: "string" },
   preset: { type: "string" },
   steps: { type: "string" },
@@ -86,6 +99,12 @@ async function planned(values: Values, path: string, earlier: RunDescription | u
   const from = text(values, "from");
   const named = text(values, "preset");
   const dropout = number(values, "dropout", { min: 0, max: 1 });
+  const parts = partsOf(values);
+  const [part] = Object.keys(partOptions).filter((name) => values[name] !== undefined);
+  if (part !== undefined && (earlier || from !== undefined))
+    throw new TensorError(
+      `--${part}: the model is that of ${earlier ? "the run" : from}, with its own parts. Leave the option out, or begin a new run.`,
+    );
   if (earlier) {
     const tokenizer = tokenizerFromJSON(earlier.tokenizer as unknown as Parameters<typeof tokenizerFromJSON>[0]);
     const before = earlier.training as unknown as Training;
@@ -102,7 +121,20 @@ async function planned(values: Values, path: string, earlier: RunDescription | u
   }
   const preset = withOptions(presetNamed(named ?? "baby"), values);
   const data = await loadText(path, newTokenizer(preset.tokenizer));
-  return { training: preset, description: describeNew(preset, data.tokenizer.vocabSize), data };
+  return { training: preset, description: describeNew(preset, data.tokenizer.vocabSize, parts), data };
+}
+
+function partsOf(values: Values): Parts {
+  const whole = { min: 1, whole: true };
+  return given({
+    mixer: choice(values, "mixer", mixers),
+    position: choice(values, "position", positions),
+    norm: choice(values, "norm", norms),
+    residual: choice(values, "residual", residuals),
+    numKvHeads: number(values, "heads-kv", whole),
+    window: number(values, "window", whole),
+    blockSize: number(values, "block-size", whole),
+  });
 }
 
 function presetNamed(name: string): Preset {

@@ -94,6 +94,31 @@ describe("interruption", () => {
   });
 });
 
+describe("a decoder of other parts", () => {
+  test.each([
+    ["dense", "alibi", "rms", "sandwich", "1"],
+    ["longformer", "none", "layer", "pre", "2"],
+    ["bigbird", "t5", "layer", "post", "1"],
+    ["performer", "rope", "rms", "pre", "1"],
+    ["xl", "xl", "layer", "deep", "2"],
+  ])("%s, %s, %s, %s, %s heads of keys: trains, resumes, is evaluated, writes", async (mixer, position, norm, residual, heads) => {
+    const out = at(`parts-${mixer}`);
+    const parts = ["--mixer", mixer, "--position", position, "--norm", norm, "--residual", residual, "--heads-kv", heads];
+    const common = ["--threads", "1", "--json"];
+    const made = await app.run(["train", "--data", data, "--out", out, "--steps", "12", "--lr", "0.01", ...parts, ...tiny, "--json"]);
+    expect(made).toMatchObject({ status: 0, stderr: "" });
+    const losses = records(made.stdout).flatMap(({ loss }) => (loss === undefined ? [] : [loss]));
+    expect(losses.at(-1)).toBeLessThan(losses[0]! - 0.2);
+    const on = await app.run(["train", "--resume", "--out", out, "--steps", "13", ...common]);
+    expect(records(on.stdout).map(({ step }) => step)).toEqual([13, 13]);
+    const evaluated = await app.run(["eval", "--from", out, "--data", data, ...common]);
+    expect(records(evaluated.stdout)).toEqual([{ step: 13, valLoss: expect.closeTo(records(on.stdout).at(-1)!.valLoss!, 5) }]);
+    const sampled = await app.run(["generate", "--from", out, "--prompt", "line ", "--tokens", "40", ...common]);
+    expect(sampled.stderr).toBe("");
+    expect(JSON.parse(sampled.stdout).text).toHaveLength(45);
+  });
+});
+
 describe("going on from a checkpoint", () => {
   test("of ours: a new run with its weights and its characters", async () => {
     const out = at("on");
@@ -147,6 +172,13 @@ describe("bad input: one sentence, status 1, nothing written", () => {
     ["an unknown option", () => withData("--stepz", "3"), /Unknown option '--stepz'\. The options are .*--steps/],
     ["no number", () => withData("--steps", "ten"), /--steps: expected a whole number of at least 1, got "ten"/],
     ["a dropout above 1", () => withData("--dropout", "2"), /--dropout: expected a number of at least 0 and at most 1/],
+    ["a mixer that is none", () => withData("--mixer", "conv"), /--mixer: expected one of dense, longformer, .*, got "conv"/],
+    ["heads that do not divide", () => withData("--heads-kv", "3"), /Decoder: numHeads 4 must be a multiple of numKvHeads 3/],
+    [
+      "parts of a model that is there",
+      () => withData("--from", run, "--norm", "rms"),
+      /--norm: the model is that of .*, with its own parts/,
+    ],
     ["a precision that is none", () => withData("--precision", "f8"), /--precision: expected one of f32, f16, bf16, got "f8"/],
     ["no data", () => ["train", "--out", out()], /--data is needed: a text file/],
     ["a preset that is none", () => withData("--preset", "constructor"), /there is no preset "constructor"; there are tiny, baby/],
