@@ -1,5 +1,5 @@
 import { expectChoice, expectCounts } from "@x/nn";
-import { type Shape, ShapeError, sameShape, show, statisticsOf, type Tensor, TensorError } from "@x/tensor";
+import { type Shape, ShapeError, sameShape, scope, show, statisticsOf, type Tensor, TensorError, zeros } from "@x/tensor";
 import { type Carried, causalSums } from "./causal-sums.ts";
 import type { FeatureMap } from "./features.ts";
 import { allSums, type KeysAndValues, type MaskMode, masked, type Sums, withoutScales } from "./sums.ts";
@@ -59,7 +59,8 @@ export function linearAttention(
   { features, ...options }: KernelAttention & { readonly features: FeatureMap },
 ): Tensor {
   checkInputs(inputs, options.causal ?? false);
-  return attend(inputs, features, settingsFor("linearAttention", features, options)).o;
+  const settings = settingsFor("linearAttention", features, options);
+  return scope(() => attend(inputs, features, settings).o);
 }
 
 /** Linear attention of inputs that fit, over what was before where `before` says it; then `carried` is what it adds up to. */
@@ -70,6 +71,8 @@ export function attend(
   before?: Carried,
 ): { readonly o: Tensor; readonly carried: Carried | undefined } {
   const { causal, maskMode } = settings;
+  const [batch, heads, count] = q.shape as [number, number, number];
+  if (count === 0 || k.shape[2] === 0) return { o: zeros([batch, heads, count, v.shape[3]!], q), carried: before };
   const queries = features.forward(q, { side: "query", causal });
   const keys = features.forward(k, { side: "key", causal, keyMask: maskMode === "keys" ? keyMask : undefined });
   const wide = statisticsOf(v.dtype);

@@ -26,12 +26,16 @@ export function afterRecent(
   { k, v }: Pick<LocalInputs, "k" | "v">,
   { lengths, padding }: { readonly lengths: Tensor; readonly padding: Tensor },
 ): Omit<LocalInputs, "q"> {
-  const all = { k: Tensor.concat([keys, k], 2), v: Tensor.concat([values, v], 2) };
+  const all = { k: behind(keys, k), v: behind(values, v) };
   const [kept, total] = [keys.shape[2]!, all.k.shape[2]!];
   const position = arange(total, { device: k.device }).sub(kept).add(lengths.sub(padding).unsqueeze(1));
   // Before a row's first position stands padding, or nothing yet.
   const keyMask = position.ge(0);
-  keys.set(all.k.slice(2, total - kept, total));
-  values.set(all.v.slice(2, total - kept, total));
+  keep(keys, all.k);
+  keep(values, all.v);
   return { ...all, keyMask };
 }
+
+/** Cells are wide whatever the model computes in. */
+const behind = (cell: State, x: Tensor): Tensor => Tensor.concat([cell.value.cast(x.dtype), x], 2);
+const keep = (cell: State, all: Tensor): void => cell.set(all.slice(2, all.shape[2]! - cell.shape[2]!, all.shape[2]!).cast(cell.dtype));

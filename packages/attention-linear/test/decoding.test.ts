@@ -1,5 +1,5 @@
 import { RotaryPositions } from "@x/posenc";
-import { arange, compile, Generator, randn, Tensor, tensor, withDevice, withGenerator } from "@x/tensor";
+import { arange, compile, Generator, randn, Tensor, tensor, withDevice, withGenerator, withPrecision } from "@x/tensor";
 import { describeDevices } from "@x/testing";
 import { tensorMatchers } from "@x/testing/vitest";
 import fc from "fast-check";
@@ -122,6 +122,20 @@ await describeDevices(
       expect(state.length).toBe(8);
       expect([...(await state.lengths.data())]).toEqual([8, 8]);
       step.release();
+    });
+
+    test("in half precision, step by step is nearly the whole", async () => {
+      const model = made();
+      const parameters = model.layers.flatMap((layer) => layer.parameters());
+      const narrow = (fn: () => Tensor) => here(() => withPrecision("f16", parameters, () => fn().cast("f32")));
+      const x = drawn(2, 7, 8).cast("f16");
+      const whole = narrow(() => model.whole(x));
+      const state = here(() => model.state(2));
+      for (let i = 0; i < 7; i++)
+        await expect(narrow(() => model.cached(span(x, i, i + 1), state))).toBeCloseToTensor(span(whole, i, i + 1), {
+          atol: 0.02,
+          rtol: 0.02,
+        });
     });
 
     test("forks, rows in another order, and other numbers of rows go their own ways", async () => {

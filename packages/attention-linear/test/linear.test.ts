@@ -1,4 +1,4 @@
-import { Generator, randn, Tensor, tensor, withDevice, withGenerator } from "@x/tensor";
+import { full, Generator, randn, Tensor, tensor, withDevice, withGenerator } from "@x/tensor";
 import { describeDevices } from "@x/testing";
 import { tensorMatchers } from "@x/testing/vitest";
 import { describe, expect, test } from "vitest";
@@ -194,6 +194,29 @@ await describeDevices(
           const y = within(() => linearAttention(long, { features, causal, chunk: 4 }));
           expect([...(await y.data())].every(Number.isFinite)).toBe(true);
         }
+    });
+
+    test("no keys give zeros, and no queries nothing", async () => {
+      const features = within(() => new FavorFeatures({ headDim: 4 }));
+      const { q, k, v } = drawn(3, 1);
+      const run = (queries: number, keys: number, causal: boolean) =>
+        within(() => linearAttention({ q: q.slice(2, 0, queries), k: k.slice(2, 0, keys), v: v.slice(2, 0, keys) }, { features, causal }));
+      expect([...(await run(3, 0, false).data())]).toEqual(new Array(2 * 3 * 3 * 5).fill(0));
+      for (const causal of [false, true]) expect(run(0, 0, causal).shape).toEqual([2, 3, 0, 5]);
+    });
+
+    test("half precision comes in and out, and sums are wide: they pass what it holds", async () => {
+      const features = within(() => new KernelFeatures({ headDim: 4, kernel: "elu1" }));
+      const one = (value: number) => within(() => full([1, 1, 600, 4], value, { dtype: "f16" }));
+      for (const causal of [false, true]) {
+        // Sums of 600 x 16 x 30 on the way.
+        const y = within(() => linearAttention({ q: one(15), k: one(15), v: one(30) }, { features, causal }));
+        expect(y.dtype).toBe("f16");
+        await expect(y.cast("f32")).toBeCloseToTensor(
+          within(() => full([1, 1, 600, 4], 30)),
+          { atol: 0.05, rtol: 0 },
+        );
+      }
     });
 
     test("what padding holds is never seen, not even what is no number, and a row of padding alone gives zeros", async () => {
