@@ -2,7 +2,7 @@ import { expectCounts, type Init, isTraining, Linear, Module } from "@x/nn";
 import { and, attention, blockMap, causal as causalPattern, type Pattern } from "@x/ops";
 import { currentGenerator, ShapeError, show, statisticsOf, type Tensor, TensorError } from "@x/tensor";
 import { joinHeads, splitHeads } from "./heads.ts";
-import type { LayerCache } from "./kv-cache.ts";
+import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
 
 /** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what is cached. */
 export interface Rotation extends Module {
@@ -138,16 +138,21 @@ abstract class Heads extends Module {
   }
 
   /** Heads to heads: [batch, numHeads, queries, headDim] over [batch, numKvHeads, keys, headDim]. */
-  protected attend({ q, k, v }: Record<"q" | "k" | "v", Tensor>, keyMask: Tensor | undefined, causal = false): Tensor {
+  protected attend({ q, k, v }: NewHeads, keyMask: Tensor | undefined, causal = false): Tensor {
     const { scale, softcap, dropout, pattern } = this;
     const [queries, keys] = [q.shape[2]!, k.shape[2]!];
     const map = pattern && blockMap(pattern, { queries, keys, device: q.device });
-    const bias = this.distanceBias?.forward(Math.max(queries, keys, 1) - 1).cast(statisticsOf(q.dtype));
+    const bias = this.biasOf(q, Math.max(queries, keys, 1) - 1);
     const inputs = { q, k, v, keyMask, map, bias };
     const attrs = { scale, softcap, causal: causal && !map };
     if (dropout === 0 || !isTraining()) return attention(inputs, attrs);
     const generator = currentGenerator(this.constructor.name);
     return attention({ ...inputs, key: generator.key }, { ...attrs, dropout, ordinal: generator.nextOrdinal() });
+  }
+
+  /** What is added to the scores of q by distance, up to `reach`. */
+  protected biasOf(q: Tensor, reach: number): Tensor | undefined {
+    return this.distanceBias?.forward(reach).cast(statisticsOf(q.dtype));
   }
 
   #expect(name: string, { shape }: Tensor, { inputDim: dim }: Linear): void {
@@ -166,7 +171,8 @@ export class SelfAttention extends Heads {
 
   constructor(options: Omit<AttentionOptions, "memoryDim">) {
     const { causal = false, pattern } = options;
-    super({ ...options, pattern: causal && pattern ? and(causalPattern(), pattern) : pattern });
+    const looksBack = pattern?.band !== undefined && pattern.band.to <= 0;
+    super({ ...options, pattern: causal && pattern && !looksBack ? and(causalPattern(), pattern) : pattern });
     this.causal = causal;
     this.rotation = options.rotation;
   }
@@ -175,21 +181,29 @@ export class SelfAttention extends Heads {
     const q = this.#turn(this.queries(x), positions, total);
     const { k, v } = this.keysAndValues(x, "x");
     const turned = this.#turn(k, positions, total, "forwardKeys");
-    if (cache) this.#checkCached();
-    const o = cache ? cache.attend(q, turned, v, this.scale) : this.attend({ q, k: turned, v }, keyMask, this.causal);
+    const heads = { q, k: turned, v };
+    const o = cache ? cache.attend(heads, this.#look(q)) : this.attend(heads, keyMask, this.causal);
     return this.output.forward(joinHeads(o));
   }
 
-  /** Attention over a cache is plain: whatever else would change what is computed is refused, not left out. */
-  #checkCached(): void {
+  /** What a cache has to know; whatever would change what is computed and cannot act over one is refused, not left out. */
+  #look(q: Tensor): CachedLook {
+    const { scale, softcap, pattern, dropout } = this;
     if (!this.causal) throw new TensorError("SelfAttention: a cache needs causal attention; set causal: true.");
-    const { pattern, distanceBias, softcap, dropout } = this;
-    const more = Object.entries({ pattern, distanceBias, softcap: softcap > 0, dropout: dropout > 0 && isTraining() });
-    for (const [name, value] of more)
-      if (value)
-        throw new TensorError(
-          `SelfAttention: ${name} does not act over a cache yet. Leave the cache out, and attend to the whole sequence.`,
-        );
+    const from = pattern ? pattern.band?.from : Number.NEGATIVE_INFINITY;
+    if (from === undefined)
+      throw new TensorError(
+        "SelfAttention: pattern does not act over a cache, as it is more than a sliding window. Leave the cache out and attend to the whole sequence, or use window(left).",
+      );
+    if (dropout > 0 && isTraining())
+      throw new TensorError(
+        "SelfAttention: dropout does not act over a cache. Leave the cache out, or wrap the call in withTraining(false, ...).",
+      );
+    return {
+      ...{ scale, softcap, window: Number.isFinite(from) ? 1 - from : 0 },
+      bias: (reach) => this.biasOf(q, reach),
+      whole: (heads, keyMask) => this.attend(heads, keyMask, true),
+    };
   }
 
   #turn(x: Tensor, positions: Tensor | undefined, total: number | undefined, by: "forward" | "forwardKeys" = "forward"): Tensor {

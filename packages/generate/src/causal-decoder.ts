@@ -85,7 +85,7 @@ class CausalDecoder implements Decoder {
   gather(rows: Int32Array): void {
     const { state } = this.#running("gather");
     withDevice(this.#device, () => {
-      if (rows.length === state.batch) scope(() => state.gather(tensor(rows)));
+      if (rows.length === state.batch) scope(() => state.gather(rows));
       else {
         const selected = state.select([...rows]);
         this.close();

@@ -9,8 +9,8 @@ export interface ModelState {
   readonly length: number;
   /** A copy that goes its own way. */
   fork(): ModelState;
-  /** Rows in another order, repeated or left out: beams. The batch stays. */
-  gather(rows: Tensor): void;
+  /** Rows in another order, repeated or left out: beams. The batch stays. Their numbers suffice everywhere; where the host keeps accounts of rows, they are needed. */
+  gather(rows: Tensor | ArrayLike<number>): void;
   /** A state of its own with these rows, in any number: prompts repeated for beams. */
   select(rows: readonly number[]): ModelState;
   /** Tells the host that a compiled step has filled `count` more positions; where the model runs uncompiled, it counts by itself. */

@@ -2,12 +2,16 @@ import { TensorError } from "@x/tensor";
 import type { Pattern } from "./pattern.ts";
 
 /** Seen where every pattern lets see: as often as the product of what each says. */
-export const and = (...parts: readonly Pattern[]): Pattern =>
-  combined("and", parts, {
+export const and = (...parts: readonly Pattern[]): Pattern => {
+  const all = combined("and", parts, {
     neutral: 1,
     join: (a, b) => a * b,
     decide: (known) => (known.includes(0) ? 0 : undefined),
   });
+  const bands = parts.flatMap(({ band }) => band ?? []);
+  if (bands.length < parts.length || parts.length === 1) return all;
+  return { ...all, band: { from: Math.max(...bands.map(({ from }) => from)), to: Math.min(...bands.map(({ to }) => to)) } };
+};
 
 /** Seen where any pattern lets see: as often as the one that says most. */
 export const or = (...parts: readonly Pattern[]): Pattern =>

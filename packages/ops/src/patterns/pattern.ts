@@ -13,11 +13,14 @@ export interface Pattern {
   nameOf(q0: number, q1: number, k0: number, k1: number): string | number;
   /** `times` may be more than 1. */
   readonly repeats?: boolean;
+  /** Where a query sees the keys at distances (key - query) `from` to `to`, all of them and no others: a sliding window, which a cache can serve. */
+  readonly band?: { readonly from: number; readonly to: number };
 }
 
 /** A pattern of the distance key - query: seen from `from` to `to`, both included, and only there where `step` divides it. */
 function band(from: number, to: number, step = 1): Pattern {
   return {
+    ...(step === 1 && { band: { from, to } }),
     nameOf: (q0, _, k0) => k0 - q0,
     times: (query, key) => Number(key - query >= from && key - query <= to && (key - query) % step === 0),
     block(q0, q1, k0, k1) {

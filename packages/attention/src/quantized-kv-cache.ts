@@ -1,0 +1,73 @@
+import { expectCounts } from "@x/nn";
+import { writeRows } from "@x/ops";
+import { State, type Tensor } from "@x/tensor";
+import { AttentionCache, bytesOf, decode } from "./attention-cache.ts";
+import type { KvCacheOptions } from "./kv-cache.ts";
+import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
+
+/** What is cached of one layer's keys, or of its values. */
+interface Side {
+  readonly codes: State;
+  readonly scales: State;
+}
+
+/**
+ * Keys and values in 8 bits: of each position of each head one scale, the largest magnitude / 127, and codes 128 + round(x / scale). An element is off by at most half a scale, 1 / 254 of the largest
+ * of its position and head. A position takes headDim + 4 bytes a head instead of 4 headDim; attention reads the codes as they are, so a step reads less memory too. A first call sees its own keys and
+ * values unrounded. The codes of a position never change afterwards: nothing is rounded twice.
+ */
+export class QuantizedKvCache extends AttentionCache {
+  readonly capacity: number;
+  readonly layers: readonly LayerCache[];
+  readonly #options: KvCacheOptions;
+  readonly #keys: readonly Side[];
+  readonly #values: readonly Side[];
+
+  /** `dtype` is that of the keys and values which come, not of what is kept. */
+  constructor(options: KvCacheOptions) {
+    const { batch, capacity, numLayers, numKvHeads, headDim, valueDim = headDim, device } = options;
+    expectCounts("QuantizedKvCache", { batch, capacity, numLayers, numKvHeads, headDim, valueDim });
+    super(batch, device);
+    this.#options = options;
+    this.capacity = capacity;
+    const place = (dim: number): Side => ({
+      codes: new State({ shape: [batch, numKvHeads, capacity, dim], dtype: "u8", device }),
+      scales: new State({ shape: [batch, numKvHeads, capacity, 1], device }),
+    });
+    this.#keys = Array.from({ length: numLayers }, () => place(headDim));
+    this.#values = Array.from({ length: numLayers }, () => place(valueDim));
+    this.layers = this.#keys.map((_, i) => ({ attend: (heads, look) => this.#attend(i, heads, look) }));
+  }
+
+  get bytes(): number {
+    return bytesOf(this.cells());
+  }
+
+  #attend(layer: number, { q, k, v }: NewHeads, look: CachedLook): Tensor {
+    const count = q.shape[2]!;
+    const [keys, values] = [this.#keys[layer]!, this.#values[layer]!];
+    this.#write(keys, k);
+    this.#write(values, v);
+    if (this.isWhole(count)) return look.whole({ q, k, v }, this.present(this.first(count)));
+    const cached = { k: keys.codes, v: values.codes, keyScales: keys.scales, valueScales: values.scales };
+    const keyMask = this.present(this.first(this.capacity));
+    return decode({ q, ...cached, lengths: this.lengths.value.add(count), keyMask }, look, this.capacity);
+  }
+
+  #write({ codes, scales }: Side, x: Tensor): void {
+    const wide = x.cast("f32");
+    const scale = wide.abs().max(-1, { keepDims: true }).div(127);
+    // A position of zeros has scale 0 and codes of 128; dividing by 1 leaves them zero.
+    const code = wide.div(scale.gt(0).where(scale, 1)).round().add(128).cast("u8");
+    codes.set(writeRows({ cache: codes, x: code, starts: this.lengths }));
+    scales.set(writeRows({ cache: scales, x: scale, starts: this.lengths }));
+  }
+
+  protected like(batch: number): this {
+    return new QuantizedKvCache({ ...this.#options, batch }) as this;
+  }
+
+  protected cells(): State[] {
+    return [...this.#keys, ...this.#values].flatMap(({ codes, scales }) => [codes, scales]);
+  }
+}
