@@ -79,10 +79,11 @@ export class PagedKvCache extends AttentionCache {
 
   override counted(count: number): void {
     // What a compiled step wrote beyond the pages it had went to nobody's page: say so, as if it had been asked for beforehand.
-    if (this.length + count > this.#ready) {
+    const ready = this.#ready;
+    if (this.length + count > ready) {
       this.reserve(count);
       throw new TensorError(
-        `PagedKvCache: a compiled step filled positions ${this.length} to ${this.length + count - 1}, but pages were ready up to ${this.#ready}. Call reserve(${count}) before such a step.`,
+        `PagedKvCache: a compiled step filled positions ${this.length} to ${this.length + count - 1}, but pages were ready for ${ready}. Call reserve(${count}) before such a step.`,
       );
     }
     super.counted(count);

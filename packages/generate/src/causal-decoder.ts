@@ -9,14 +9,16 @@ export interface CausalDecoderOptions {
   readonly device?: Device;
   /** Run single steps as they stand instead of compiled: for debugging, and for the test that both agree. */
   readonly eager?: boolean;
+  /** Makes what the model carries, for instance with another cache; the model's own `initState` if absent. */
+  readonly initState?: CausalLM["initState"];
 }
 
 /** A causal language model with a cache as a decoder. */
 export function causalDecoder(
   model: CausalLM,
-  { device = defaultDevice("causalDecoder"), eager = false }: CausalDecoderOptions = {},
+  { device = defaultDevice("causalDecoder"), eager = false, initState = (options) => model.initState(options) }: CausalDecoderOptions = {},
 ): Decoder {
-  return new CausalDecoder(model, device, eager);
+  return new CausalDecoder(model, { device, eager, initState });
 }
 
 type Tokens = { readonly tokens: Tensor };
@@ -35,12 +37,14 @@ class CausalDecoder implements Decoder {
   readonly #model: CausalLM;
   readonly #device: Device;
   readonly #eager: boolean;
+  readonly #initState: CausalLM["initState"];
   #run: Run | undefined;
 
-  constructor(model: CausalLM, device: Device, eager: boolean) {
+  constructor(model: CausalLM, { device, eager, initState }: Required<CausalDecoderOptions>) {
     this.#model = model;
     this.#device = device;
     this.#eager = eager;
+    this.#initState = initState;
     this.vocabSize = model.vocabSize;
     if (model.maxLength !== undefined) this.maxLength = model.maxLength;
   }
@@ -57,7 +61,7 @@ class CausalDecoder implements Decoder {
     }
     const logits = withDevice(this.#device, () => {
       const capacity = longest + newTokens;
-      const state = this.#model.initState({ batch, capacity });
+      const state = this.#initState({ batch, capacity });
       this.#begin(state);
       state.reset(prompts.map(({ length }) => longest - length));
       // Tables that grow with the length get all their room now, so that compiled steps keep theirs; the model sets them to its own length.

@@ -1,3 +1,4 @@
+import { type AttentionCache, type KvCacheOptions, PagedKvCache, PagePool, QuantizedKvCache, SlidingKvCache } from "@x/attention";
 import { GPT2, Llama } from "@x/models";
 import type { CausalLM } from "@x/nn";
 import { Generator, reference, setDefaultDevice, tensor, withGenerator } from "@x/tensor";
@@ -64,6 +65,21 @@ const makers: Record<string, () => GPT2 | Llama> = {
       12,
     ),
 };
+/** The same with other caches behind them: a ring that goes round within the prompt, pages that beams share. */
+const over = <M extends Llama>(model: M, cache: (heads: KvCacheOptions) => AttentionCache): M =>
+  Object.assign(model, {
+    initState: (options: { batch: number; capacity: number }) => Llama.prototype.initState.call(model, { ...options, cache }),
+  });
+makers["llama, with a window"] = () =>
+  spread(
+    seeded(() => new Llama({ ...sizes, numKvHeads: 2, hiddenDim: 40, window: 3 })),
+    12,
+  );
+makers["llama, in pages"] = () =>
+  over(makers.llama!() as Llama, ({ batch, capacity, ...heads }) => {
+    const pool = new PagePool({ pages: 400, pageSize: 3, ...heads });
+    return new PagedKvCache({ batch, capacity, pool });
+  });
 const prompts = [[3, 1, 4, 1, 5, 9], [2], [7, 1, 8]];
 
 describe.each(Object.entries(makers))("%s behind its cache", (_, make) => {
@@ -130,6 +146,20 @@ describe.each(Object.entries(makers))("%s behind its cache", (_, make) => {
     }
     ours.close();
   });
+});
+
+test("the state is what initState makes", async () => {
+  const model = makers.llama!() as Llama;
+  let made: AttentionCache | undefined;
+  const initState: CausalLM["initState"] = (options) => {
+    made = model.initState({ ...options, cache: (heads) => new QuantizedKvCache(heads) });
+    return made;
+  };
+  const { rows } = await generate(causalDecoder(model, { initState }), prompts, { maxNewTokens: 3 });
+  expect(made).toBeInstanceOf(QuantizedKvCache);
+  expect(rows.map(({ tokens }) => tokens.length)).toEqual([3, 3, 3]);
+  const window = makers["llama, with a window"]!() as Llama;
+  expect(window.initState({ batch: 1, capacity: 9 })).toBeInstanceOf(SlidingKvCache);
 });
 
 function expectClose(actual: Float32Array, expected: Float32Array): void {

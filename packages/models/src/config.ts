@@ -26,6 +26,10 @@ export class ConfigReader {
   number(key: string, fallback: number): number {
     return this.#value(key, "number", fallback) as number;
   }
+  /** Whether the key is there at all, be it null. */
+  has(key: string): boolean {
+    return this.#config[key] !== undefined;
+  }
   /** A number where null means absent. */
   optional(key: string): number | undefined {
     return this.#config[key] == null ? this.#absent(key) : (this.#value(key, "number", 0) as number);

@@ -138,9 +138,16 @@ describe("llama", () => {
   test.each([
     [{ model_type: "gemma" }, 'model_type in config.json is "gemma"; known are llama, mistral, qwen2, qwen3'],
     [{ model_type: "toString" }, 'model_type in config.json is "toString"'],
-    [{ model_type: "mistral", sliding_window: 4096 }, "config.json has sliding_window: 4096; sliding-window attention is not supported"],
-    [{ layer_types: ["full_attention", "sliding_attention"] }, "sliding-window attention is not supported"],
-    [{ model_type: "qwen3", use_sliding_window: true, sliding_window: 8 }, "sliding-window attention is not supported"],
+    [
+      { model_type: "qwen3", num_hidden_layers: 2, layer_types: ["full_attention", "chunked_attention"] },
+      'layer_types in config.json must be 2 of "full_attention" and "sliding_attention", got ["full_attention","chunked_attention"]',
+    ],
+    [{ model_type: "qwen3", layer_types: ["full_attention"] }, "layer_types in config.json must be 32 of"],
+    [
+      { model_type: "qwen3", num_hidden_layers: 1, sliding_window: null, layer_types: ["sliding_attention"] },
+      "layer_types in config.json has sliding_attention, which needs sliding_window",
+    ],
+    [{ model_type: "mistral", sliding_window: 0 }, "sliding_window in config.json must be a positive whole number, got 0"],
     [{ rope_scaling: { rope_type: "spiral", factor: 2 } }, 'rope type "spiral" in config.json is not supported; known are default'],
     [
       { rope_scaling: { rope_type: "longrope", factor: 2 } },
@@ -159,6 +166,27 @@ describe("llama", () => {
 
   test("a window that is not used does not matter", () => {
     expect(() => llamaConfig({ model_type: "qwen2", use_sliding_window: false, sliding_window: 4096 })).not.toThrow();
-    expect(() => llamaConfig({ model_type: "qwen3", layer_types: ["full_attention"], sliding_window: 4096 })).not.toThrow();
+    const full = { num_hidden_layers: 1, layer_types: ["full_attention"], sliding_window: 4096 };
+    for (const config of [
+      { model_type: "qwen2", use_sliding_window: false, sliding_window: 4096 },
+      { model_type: "qwen3", ...full },
+      { model_type: "mistral", sliding_window: null },
+      { model_type: "llama", sliding_window: 8 },
+      { model_type: "qwen2", use_sliding_window: true, num_hidden_layers: 28 },
+    ])
+      expect(llamaConfig(config)).not.toHaveProperty("window");
+  });
+
+  test("windows: Mistral's in every layer, Qwen's from a layer on, or as layer_types say", () => {
+    expect(llamaConfig({ model_type: "mistral" })).toMatchObject({ window: 4096 });
+    const mistral = llamaConfig({ model_type: "mistral", sliding_window: 7 });
+    expect([mistral.window, mistral.windowedLayers]).toEqual([7, undefined]);
+    const qwen = { use_sliding_window: true, num_hidden_layers: 3, max_window_layers: 2 };
+    expect(llamaConfig({ model_type: "qwen2", ...qwen })).toMatchObject({ window: 4096, windowedLayers: [false, false, true] });
+    const types = ["sliding_attention", "full_attention"];
+    expect(llamaConfig({ model_type: "qwen3", num_hidden_layers: 2, sliding_window: 9, layer_types: types })).toMatchObject({
+      window: 9,
+      windowedLayers: [true, false],
+    });
   });
 });

@@ -1,12 +1,15 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { KvCache, type KvCacheOptions, QuantizedKvCache, SlidingKvCache } from "@x/attention";
 import { writeFile as fileSink, fileSource, openSafetensors, published, type SavedTensor, saveCheckpoint } from "@x/checkpoint";
 import { meanCrossEntropy } from "@x/ops";
 import { Generator, reference, setDefaultDevice, tensor, valueAndGrad, withGenerator } from "@x/tensor";
+import { tensorMatchers } from "@x/testing/vitest";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fromPretrained, GPT2, gpt2Names, Llama, llamaNames } from "../src/index.ts";
 
+expect.extend(tensorMatchers);
 const device = reference();
 beforeAll(() => setDefaultDevice(device));
 const seeded = <T>(make: () => T): T => withGenerator(new Generator({ seed: 7, device }), make);
@@ -145,6 +148,52 @@ test("Llama under dynamic scaling has no last position", async () => {
   const model = llama({ ropeScaling: { type: "dynamic", factor: 2, originalMaxLength: 8 } });
   expect(model.maxLength).toBeUndefined();
   expect(model.forward(tensor(new Int32Array(20), { shape: [1, 20] })).shape).toEqual([1, 20, 11]);
+});
+
+describe("Llama with a window", () => {
+  const long = tensor([[1, 2, 3, 4, 5, 6, 7, 8]], { dtype: "i32", device });
+  const wide = { ...sizes, maxLength: 32 };
+  const make = (options = {}) => seeded(() => new Llama({ ...wide, numKvHeads: 1, hiddenDim: 20, window: 3, ...options }));
+  const part = (from: number, to: number) => long.slice(1, from, to);
+
+  test("a token sees as many positions as the window, itself included, in every layer", async () => {
+    const model = make({ numLayers: 1 });
+    const last = model.forward(long, { lastOnly: true });
+    const positions = tensor([[5, 6, 7]], { dtype: "i32" });
+    const three = model.forward(part(5, 8), { positions, lastOnly: true });
+    await expect(three).toBeCloseToTensor(last, { atol: 1e-6, rtol: 1e-5 });
+    const two = model.forward(part(6, 8), { positions: positions.slice(1, 1, 3), lastOnly: true });
+    await expect(expect(two).toBeCloseToTensor(last, { atol: 1e-6, rtol: 1e-5 })).rejects.toThrow();
+  });
+
+  test.each([
+    ["in every layer: a ring", {}, SlidingKvCache],
+    ["in one layer: a cache of everything", { windowedLayers: [false, true] }, KvCache],
+  ])("cached is the full forward past the window, %s", async (_, options, kind) => {
+    const model = make(options);
+    const whole = model.forward(long);
+    const state = model.initState({ batch: 1, capacity: 8 });
+    expect(state).toBeInstanceOf(kind);
+    for (const [from, to] of [
+      [0, 5],
+      [5, 6],
+      [6, 7],
+      [7, 8],
+    ] as const)
+      await expect(model.forward(part(from, to), { state })).toBeCloseToTensor(whole.slice(1, from, to), { atol: 1e-6, rtol: 1e-4 });
+  });
+
+  test("a cache of another kind is the caller's; a text within the window needs no ring", () => {
+    expect(make().initState({ batch: 1, capacity: 3 })).toBeInstanceOf(KvCache);
+    const cache = (heads: KvCacheOptions) => new QuantizedKvCache(heads);
+    expect(make().initState({ batch: 1, capacity: 8, cache })).toBeInstanceOf(QuantizedKvCache);
+    expect(gpt2().initState({ batch: 1, capacity: 8, cache })).toBeInstanceOf(QuantizedKvCache);
+  });
+
+  test("misuse is told", () => {
+    expect(() => make({ window: 0 })).toThrow("Llama: window must be a positive integer, got 0");
+    expect(() => make({ windowedLayers: [true] })).toThrow("Llama: windowedLayers must say it of each of the 2 layers, got 1.");
+  });
 });
 
 describe("fromPretrained", () => {

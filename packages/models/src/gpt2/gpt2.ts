@@ -1,4 +1,4 @@
-import { KvCache, type LayerCache, SelfAttention } from "@x/attention";
+import { type AttentionCache, KvCache, type KvCacheOptions, type LayerCache, SelfAttention } from "@x/attention";
 import { type CausalLM, Dropout, Embedding, Linear, MLP, type ModelState, Module, normal, zerosInit } from "@x/nn";
 import { LayerNorm } from "@x/norm";
 import type { Activation } from "@x/ops";
@@ -108,7 +108,7 @@ export class GPT2 extends Module implements CausalLM {
     const length = tokens.shape[1];
     if (tokens.shape.length !== 2 || length === undefined)
       throw new ShapeError(`GPT2: tokens must be [batch, length], got [${tokens.shape.join(", ")}].`);
-    const cache = state as KvCache | undefined;
+    const cache = state as AttentionCache | undefined;
     cache?.checkRoom(tokens.shape, this.maxLength);
     const at = positions ?? cache?.positions(length) ?? arange(length, { device: tokens.device });
     let x = this.dropout.forward(this.tokens.forward(tokens).add(this.positions.forward(at)));
@@ -129,8 +129,15 @@ export class GPT2 extends Module implements CausalLM {
     return this.head ? this.head.forward(x) : this.tokens.attend(x);
   }
 
-  initState({ batch, capacity }: { readonly batch: number; readonly capacity: number }): KvCache {
+  /** A cache for generating; `cache` makes another of what it is given, as `(heads) => new QuantizedKvCache(heads)`. */
+  initState({ batch, capacity, cache = (heads) => new KvCache(heads) }: GPT2State): AttentionCache {
     const { dim, numLayers, numHeads } = this.config;
-    return new KvCache({ batch, capacity, numLayers, numKvHeads: numHeads, headDim: dim / numHeads, device: this.tokens.weight.device });
+    return cache({ batch, capacity, numLayers, numKvHeads: numHeads, headDim: dim / numHeads, device: this.tokens.weight.device });
   }
+}
+
+export interface GPT2State {
+  readonly batch: number;
+  readonly capacity: number;
+  readonly cache?: (options: KvCacheOptions) => AttentionCache;
 }

@@ -47,13 +47,13 @@ export function llamaConfig(json: unknown): LlamaConfig {
   const family = config.string("model_type", "llama");
   const defaults = Object.hasOwn(families, family) ? families[family] : undefined;
   if (!defaults) throw new TensorError(`Llama: model_type in config.json is "${family}"; known are ${Object.keys(families).join(", ")}.`);
-  refuseWindows(config, family);
   const dim = config.size("hidden_size", 4096);
   const numHeads = config.size("num_attention_heads", 32);
   const headDim = config.optionalSize("head_dim") ?? defaults.headDim ?? dim / numHeads;
   const maxLength = config.size("max_position_embeddings", defaults.maxLength);
   const attentionBias = family === "qwen2" || config.boolean("attention_bias", false);
   const rope = ropeOf(config, maxLength);
+  const numLayers = config.size("num_hidden_layers", 32);
   const made: LlamaConfig = {
     vocabSize: config.size("vocab_size", defaults.vocabSize),
     maxLength,
@@ -61,7 +61,7 @@ export function llamaConfig(json: unknown): LlamaConfig {
     numHeads,
     numKvHeads: config.optionalSize("num_key_value_heads") ?? defaults.numKvHeads ?? numHeads,
     headDim,
-    numLayers: config.size("num_hidden_layers", 32),
+    numLayers,
     hiddenDim: config.size("intermediate_size", defaults.hiddenDim),
     eps: config.number("rms_norm_eps", 1e-6),
     activation: config.activation("hidden_act", "silu"),
@@ -72,19 +72,37 @@ export function llamaConfig(json: unknown): LlamaConfig {
     mlpBias: family === "llama" && config.boolean("mlp_bias", false),
     attentionDropout: config.number("attention_dropout", 0),
     queryKeyNorm: family === "qwen3",
+    ...windowsOf(config, family, numLayers),
     tied: config.boolean("tie_word_embeddings", false),
   };
   config.expectNoSlips();
   return made;
 }
 
-/** Sliding windows change what is computed; they are refused where the file would use one. */
-function refuseWindows(config: ConfigReader, family: string): void {
+/**
+ * Sliding windows: Mistral's in every layer (null: none), Qwen's where use_sliding_window is set, from layer max_window_layers on; layer_types, where a file has them, say it of each layer.
+ */
+function windowsOf(config: ConfigReader, family: string, numLayers: number): Pick<LlamaConfig, "window" | "windowedLayers"> {
   const types = config.list("layer_types");
-  if (types?.some((type) => type !== "full_attention")) config.refuse("layer_types", () => false, "sliding-window attention");
-  if (types) return;
-  if (family === "mistral") config.refuse("sliding_window", () => false, "sliding-window attention");
-  else if (config.boolean("use_sliding_window", false)) config.refuse("sliding_window", () => false, "sliding-window attention");
+  const isMistral = family === "mistral";
+  const used = config.boolean("use_sliding_window", isMistral);
+  const window = config.has("sliding_window") ? config.optionalSize("sliding_window") : 4096;
+  const first = config.number("max_window_layers", 28);
+  if (types) {
+    const odd = types.find((type) => type !== "full_attention" && type !== "sliding_attention");
+    if (odd !== undefined || types.length !== numLayers)
+      throw new TensorError(
+        `Llama: layer_types in config.json must be ${numLayers} of "full_attention" and "sliding_attention", got ${JSON.stringify(types)}.`,
+      );
+    const windowedLayers = types.map((type) => type === "sliding_attention");
+    if (!windowedLayers.includes(true)) return {};
+    if (window === undefined) throw new TensorError("Llama: layer_types in config.json has sliding_attention, which needs sliding_window.");
+    return { window, windowedLayers };
+  }
+  if (family === "llama" || !used || window === undefined) return {};
+  if (isMistral) return { window };
+  const windowedLayers = Array.from({ length: numLayers }, (_, i) => i >= first);
+  return windowedLayers.includes(true) ? { window, windowedLayers } : {};
 }
 
 /** Version 5 files nest everything in rope_parameters; version 4 has rope_theta beside rope_scaling, with `type` or `rope_type`. */

@@ -1,2 +1,2 @@
 export { llamaConfig, llamaNames } from "./checkpoint.ts";
-export { Llama, type LlamaConfig, type LlamaOptions } from "./llama.ts";
+export { Llama, type LlamaConfig, type LlamaOptions, type LlamaState } from "./llama.ts";

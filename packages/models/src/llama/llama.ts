@@ -1,5 +1,14 @@
-import { KvCache, type LayerCache, SelfAttention } from "@x/attention";
-import { type CausalLM, Embedding, GatedMLP, Linear, type ModelState, Module, normal } from "@x/nn";
+import {
+  type AttentionCache,
+  KvCache,
+  type KvCacheOptions,
+  type LayerCache,
+  type Pattern,
+  SelfAttention,
+  SlidingKvCache,
+  window,
+} from "@x/attention";
+import { type CausalLM, Embedding, expectCounts, GatedMLP, Linear, type ModelState, Module, normal } from "@x/nn";
 import { RMSNorm } from "@x/norm";
 import type { Activation } from "@x/ops";
 import { type RopeScaling, RotaryPositions } from "@x/posenc";
@@ -27,6 +36,10 @@ export interface LlamaConfig {
   readonly attentionDropout?: number;
   /** RMS norm of each head's queries and keys before the rotation, as Qwen3 has it. */
   readonly queryKeyNorm?: boolean;
+  /** Positions that a token sees, itself included; all before it if absent. */
+  readonly window?: number | undefined;
+  /** Which layers have the window; all if absent. */
+  readonly windowedLayers?: readonly boolean[] | undefined;
   readonly tied?: boolean;
 }
 
@@ -54,7 +67,7 @@ class Layer extends Module {
   readonly norm2: RMSNorm;
   readonly mlp: GatedMLP;
 
-  constructor(config: LlamaConfig, rotation: RotaryPositions) {
+  constructor(config: LlamaConfig, rotation: RotaryPositions, pattern: Pattern | undefined) {
     super();
     const {
       dim,
@@ -77,6 +90,7 @@ class Layer extends Module {
       numKvHeads,
       headDim,
       causal: true,
+      pattern,
       bias: attentionBias,
       outputBias,
       init,
@@ -96,8 +110,8 @@ class Layer extends Module {
 }
 
 /**
- * The Llama family: RMS norm before each branch, rotary positions, gated feed-forward, shared key-value heads; with norms on queries and keys it is Qwen3, without biases and a
- * window Mistral. tokens i32 [batch, length] -> logits [batch, length, vocabSize]. Touvron et al. 2023, arXiv 2302.13971.
+ * The Llama family: RMS norm before each branch, rotary positions, gated feed-forward, shared key-value heads; with norms on queries and keys it is Qwen3, with a window
+ * Mistral. tokens i32 [batch, length] -> logits [batch, length, vocabSize]. Touvron et al. 2023, arXiv 2302.13971.
  */
 export class Llama extends Module implements CausalLM {
   readonly config: LlamaConfig;
@@ -124,12 +138,15 @@ export class Llama extends Module implements CausalLM {
       ropeScaling = { type: "default" },
       tied = false,
     } = config;
+    checkWindow(config);
     this.config = config;
     this.vocabSize = vocabSize;
     this.maxLength = ropeScaling.type === "dynamic" ? undefined : maxLength;
     this.tokens = new Embedding({ vocabSize, dim, init: normal(0.02) });
     this.rotation = new RotaryPositions({ headDim, maxLength, base: ropeBase, scaling: ropeScaling });
-    this.layers = Array.from({ length: numLayers }, () => new Layer(config, this.rotation));
+    // One pattern for all layers, so that they share what is built for it.
+    const seen = config.window === undefined ? undefined : window(config.window - 1);
+    this.layers = Array.from({ length: numLayers }, (_, i) => new Layer(config, this.rotation, isWindowed(config, i) ? seen : undefined));
     this.norm = new RMSNorm({ dim, eps });
     this.head = tied ? undefined : new Linear({ inputDim: dim, outputDim: vocabSize, bias: false, init: normal(0.02) });
   }
@@ -143,7 +160,7 @@ export class Llama extends Module implements CausalLM {
     const length = tokens.shape[1];
     if (tokens.shape.length !== 2 || length === undefined)
       throw new ShapeError(`Llama: tokens must be [batch, length], got [${tokens.shape.join(", ")}].`);
-    const cache = state as KvCache | undefined;
+    const cache = state as AttentionCache | undefined;
     cache?.checkRoom(tokens.shape, this.maxLength);
     const at = positions ?? cache?.positions(length) ?? arange(length, { device: tokens.device });
     // Rows that have ended may be stepped past the last position, beside others that go on.
@@ -171,8 +188,27 @@ export class Llama extends Module implements CausalLM {
     return this.rotation.prepare(length).cos.shape[0]!;
   }
 
-  initState({ batch, capacity }: { readonly batch: number; readonly capacity: number }): KvCache {
-    const { dim, numLayers, numHeads, numKvHeads = numHeads, headDim = dim / numHeads } = this.config;
-    return new KvCache({ batch, capacity, numLayers, numKvHeads, headDim, device: this.tokens.weight.device });
+  /** A cache for generating: what the layers see, and no more, unless `cache` makes another of what it is given, as `(heads) => new QuantizedKvCache(heads)`. */
+  initState({ batch, capacity, cache }: LlamaState): AttentionCache {
+    const { dim, numLayers, numHeads, numKvHeads = numHeads, headDim = dim / numHeads, window } = this.config;
+    const heads = { batch, capacity, numLayers, numKvHeads, headDim, device: this.tokens.weight.device };
+    if (cache) return cache(heads);
+    const slides = window !== undefined && window < capacity && this.layers.every((_, i) => isWindowed(this.config, i));
+    return slides ? new SlidingKvCache({ ...heads, window }) : new KvCache(heads);
   }
 }
+
+export interface LlamaState {
+  readonly batch: number;
+  readonly capacity: number;
+  readonly cache?: (options: KvCacheOptions) => AttentionCache;
+}
+
+function checkWindow({ window, windowedLayers, numLayers }: LlamaConfig): void {
+  if (window !== undefined) expectCounts("Llama", { window });
+  if (windowedLayers && windowedLayers.length !== numLayers)
+    throw new ShapeError(`Llama: windowedLayers must say it of each of the ${numLayers} layers, got ${windowedLayers.length}.`);
+}
+
+const isWindowed = ({ window, windowedLayers }: LlamaConfig, layer: number): boolean =>
+  window !== undefined && (windowedLayers?.[layer] ?? true);
