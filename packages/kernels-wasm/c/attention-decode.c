@@ -1,4 +1,5 @@
 /* Attention of few queries over a cache: each unit takes up to TILE queries of the heads of one key head over one chunk of keys; then the ordered merge. */
+#include "bytes.h"
 #include "online-softmax.h"
 
 /* Keys or values of a cache: numbers, or codes of 8 bits with a scale for each position and head; strides in elements. */
@@ -32,13 +33,9 @@ INLINE const f32 *fetch(f32 *made, i32 *stride, const attention_decode_args *a, 
     at = spot_of(a, batch, position + r);
     i32 from = at.piece * s->piece + kv * s->head + at.row * s->row;
     f32 *out = made + r * s->dim;
-    if (!s->scales) {
-      for (i32 d = 0; d < s->dim; d++) out[d] = s->x[from + d];
-      continue;
-    }
-    const u8 *codes = (const u8 *)s->x + from;
-    f32 scale = s->scales[(at.piece * a->kvHeads + kv) * (a->pages ? a->page : a->keys) + at.row];
-    for (i32 d = 0; d < s->dim; d++) out[d] = (f32)(codes[d] - 128) * scale;
+    if (s->scales)
+      numbers_of(out, (const u8 *)s->x + from, s->dim, s->scales[(at.piece * a->kvHeads + kv) * (a->pages ? a->page : a->keys) + at.row]);
+    else __builtin_memcpy(out, s->x + from, 4 * s->dim);
   }
   return made;
 }

@@ -2,22 +2,10 @@
  * Products with weights of 8 or 4 bits in groups along the sum: w = (code - zero) scale. Codes become floats in registers; a group is summed
  * before it is scaled. Rows of codes are whole groups, so 32 at a time are always there; x ends where it ends.
  */
+#include "bytes.h"
 #include "tile.h"
 
 enum { KC = 512, MAX_ROWS = 96, STEP = 32, ROWS = 4 };
-
-typedef u8 vb __attribute__((vector_size(16)));
-typedef short vs __attribute__((vector_size(16)));
-typedef u16 vus __attribute__((vector_size(16)));
-typedef vb vb_any __attribute__((aligned(1)));
-
-/* Widening by halves, which is one instruction each; shuffles with zeros cost V8 a constant at every turn. */
-#define LOW8(b) (vs)__builtin_convertvector(__builtin_shufflevector(b, b, 0, 1, 2, 3, 4, 5, 6, 7), vus)
-#define HIGH8(b) (vs)__builtin_convertvector(__builtin_shufflevector(b, b, 8, 9, 10, 11, 12, 13, 14, 15), vus)
-#define LOW4(s) __builtin_convertvector(__builtin_convertvector(__builtin_shufflevector(s, s, 0, 1, 2, 3), vi), vf)
-#define HIGH4(s) __builtin_convertvector(__builtin_convertvector(__builtin_shufflevector(s, s, 4, 5, 6, 7), vi), vf)
-
-INLINE vs vs_set(short x) { return (vs){x, x, x, x, x, x, x, x}; }
 
 /* Codes i to i + 31 of a row less their zero point. */
 INLINE void steps_of(const u8 *row, i32 bits, i32 i, vs zero, vf *w) {

@@ -86,6 +86,7 @@ const cases: readonly Case[] = [
   { name: "pages and left padding", q: [1, 2, 1, 4], kvHeads: 1, capacity: 6, lengths: [5], page: 2, keyMask: [0, 0, 0, 1, 1, 1] },
   { name: "8 bits", q: [2, 4, 1, 8], kvHeads: 2, capacity: 9, lengths: [9, 4], codes: true },
   { name: "8 bits, odd width, a chunk past a tile", q: [1, 2, 2, 5], kvHeads: 1, capacity: 57, lengths: [56], codes: true, valueDim: 7 },
+  { name: "8 bits, width 40", q: [1, 2, 2, 40], kvHeads: 2, capacity: 50, lengths: [49], codes: true, valueDim: 21 },
   { name: "8 bits in a ring", q: [2, 2, 1, 4], kvHeads: 1, capacity: 6, lengths: [9, 4], codes: true, ring: true, reach: 2 },
   { name: "8 bits in pages", q: [2, 2, 1, 4], kvHeads: 2, capacity: 8, lengths: [7, 2], codes: true, page: 4, window: 3 },
 ];
