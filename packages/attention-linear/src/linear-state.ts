@@ -1,18 +1,5 @@
-import { expectCounts, type ModelState } from "@x/nn";
-import {
-  arange,
-  type Device,
-  full,
-  isTracing,
-  type Shape,
-  ShapeError,
-  State,
-  scope,
-  type Tensor,
-  TensorError,
-  tensor,
-  zeros,
-} from "@x/tensor";
+import { expectCounts, type ModelState, rowIndices, sameRowIndices } from "@x/nn";
+import { arange, type Device, full, isTracing, type Shape, ShapeError, State, scope, type Tensor, TensorError, zeros } from "@x/tensor";
 import type { Carried } from "./causal-sums.ts";
 import { afterRecent, type LocalInputs } from "./local.ts";
 import { nothing } from "./prefix.ts";
@@ -145,23 +132,18 @@ export class LinearState implements ModelState {
     return this.#copyTo(new LinearState(this.#options), (value) => value);
   }
 
-  gather(rows: Tensor): void {
-    if (rows.shape.length !== 1 || rows.shape[0] !== this.batch)
-      throw new ShapeError(
-        `LinearState.gather: rows must be i32 [${this.batch}], got [${rows.shape.join(", ")}]. Take a state of another batch with select.`,
-      );
+  gather(rows: Tensor | ArrayLike<number>): void {
     scope(() => {
-      for (const cell of this.#all()) cell.set(cell.value.take(rows, 0));
+      const index = sameRowIndices("LinearState", rows, { batch: this.batch, device: this.lengths.device });
+      for (const cell of this.#all()) cell.set(cell.value.take(index, 0));
     });
   }
 
   /** A state of other rows, in any number: prompts repeated for beams. */
   select(rows: readonly number[]): LinearState {
-    const wrong = rows.find((row) => !Number.isInteger(row) || row < 0 || row >= this.batch);
-    if (wrong !== undefined) throw new ShapeError(`LinearState.select: rows must be from 0 to ${this.batch - 1}, got ${wrong}.`);
     const copy = new LinearState({ ...this.#options, batch: rows.length });
     return scope(() => {
-      const index = tensor(Int32Array.from(rows), { device: this.lengths.device });
+      const index = rowIndices("LinearState.select", rows, { batch: this.batch, device: this.lengths.device });
       return this.#copyTo(copy, (value) => value.take(index, 0));
     });
   }

@@ -1,4 +1,4 @@
-import { expectCounts, type ModelState } from "@x/nn";
+import { expectCounts, type ModelState, rowIndices, sameRowIndices } from "@x/nn";
 import { decodeAttention } from "@x/ops";
 import {
   arange,
@@ -11,9 +11,8 @@ import {
   State,
   scope,
   sizeOf,
-  Tensor,
+  type Tensor,
   TensorError,
-  tensor,
 } from "@x/tensor";
 import type { CachedLook, LayerCache } from "./layer-cache.ts";
 
@@ -101,13 +100,8 @@ export abstract class AttentionCache implements ModelState {
 
   /** Rows in another order, by their numbers: i32 [batch]. */
   gather(rows: Tensor | ArrayLike<number>): void {
-    const shape = Tensor.isTensor(rows) ? rows.shape : [rows.length];
-    if (shape.length !== 1 || shape[0] !== this.batch)
-      throw new ShapeError(
-        `${this.constructor.name}.gather: rows must be i32 [${this.batch}], got [${shape.join(", ")}]. Fork into a state of another batch with ${this.constructor.name}.select.`,
-      );
     scope(() => {
-      const index = Tensor.isTensor(rows) ? rows : this.#indices(rows, "gather");
+      const index = sameRowIndices(this.constructor.name, rows, this.#place());
       for (const cell of this.#all()) cell.set(cell.value.take(index, 0));
     });
   }
@@ -115,7 +109,7 @@ export abstract class AttentionCache implements ModelState {
   /** A cache of other rows, in any number: prompts repeated for beams. */
   select(rows: readonly number[]): this {
     return scope(() => {
-      const index = this.#indices(rows, "select");
+      const index = rowIndices(`${this.constructor.name}.select`, rows, this.#place());
       const copy = this.like(rows.length);
       for (const [i, cell] of this.#all().entries()) copy.#all()[i]!.set(cell.value.take(index, 0));
       copy.follow(this);
@@ -174,11 +168,8 @@ export abstract class AttentionCache implements ModelState {
     return arange(count, { device: this.lengths.device });
   }
 
-  #indices(rows: ArrayLike<number>, what: string): Tensor {
-    const wrong = Array.from(rows).find((row) => !Number.isInteger(row) || row < 0 || row >= this.batch);
-    if (wrong !== undefined)
-      throw new ShapeError(`${this.constructor.name}.${what}: rows must be from 0 to ${this.batch - 1}, got ${wrong}.`);
-    return tensor(Int32Array.from(rows), { device: this.lengths.device });
+  #place() {
+    return { batch: this.batch, device: this.lengths.device };
   }
 
   #all(): State[] {

@@ -1,6 +1,6 @@
-import { expectCounts, type ModelState } from "@x/nn";
+import { expectCounts, type ModelState, rowIndices, sameRowIndices } from "@x/nn";
 import { writeRows } from "@x/ops";
-import { arange, type Device, isTracing, type Shape, ShapeError, State, scope, type Tensor, TensorError, tensor } from "@x/tensor";
+import { arange, type Device, isTracing, type Shape, ShapeError, State, scope, type Tensor, TensorError } from "@x/tensor";
 
 export interface TokenStateOptions {
   readonly batch: number;
@@ -88,22 +88,17 @@ export class TokenState implements ModelState {
     return this.select(Array.from({ length: this.batch }, (_, row) => row));
   }
 
-  gather(rows: Tensor): void {
-    if (rows.shape.length !== 1 || rows.shape[0] !== this.batch)
-      throw new ShapeError(
-        `TokenState.gather: rows must be i32 [${this.batch}], got [${rows.shape.join(", ")}]. Take a state of another batch with select.`,
-      );
+  gather(rows: Tensor | ArrayLike<number>): void {
     scope(() => {
-      for (const cell of this.#cells()) cell.set(cell.value.take(rows, 0));
+      const index = sameRowIndices("TokenState", rows, { batch: this.batch, device: this.#lengths.device });
+      for (const cell of this.#cells()) cell.set(cell.value.take(index, 0));
     });
   }
 
   select(rows: readonly number[]): TokenState {
-    const wrong = rows.find((row) => !Number.isInteger(row) || row < 0 || row >= this.batch);
-    if (wrong !== undefined) throw new ShapeError(`TokenState.select: rows must be from 0 to ${this.batch - 1}, got ${wrong}.`);
     const copy = new TokenState({ batch: rows.length, capacity: this.capacity, maxLength: this.rowLength, device: this.#device });
     scope(() => {
-      const index = tensor(Int32Array.from(rows), { device: this.#lengths.device });
+      const index = rowIndices("TokenState.select", rows, { batch: this.batch, device: this.#lengths.device });
       for (const [i, cell] of this.#cells().entries()) copy.#cells()[i]!.set(cell.value.take(index, 0));
     });
     copy.length = this.length;
