@@ -1,5 +1,5 @@
 import { type Json, openTraining, type SaveTrainingOptions } from "@x/checkpoint";
-import { TensorError } from "@x/tensor";
+import { TensorError, withGenerator } from "@x/tensor";
 import type { MetricsSink } from "./metrics/metrics.ts";
 import type { Progress } from "./progress/progress.ts";
 import { type RunState, restoreRun, saveRun } from "./run-checkpoint.ts";
@@ -33,6 +33,8 @@ export interface TrainerOptions<T, B, S> {
   readonly steps: number;
   /** The rate of a step, counted from 0. A step that is left out because its gradient is not finite counts. */
   readonly schedule: (step: number) => number;
+  /** Runs before each step, counted from 0, and outside of it; draws come from the step's stream. Where random features are drawn anew, and the like. */
+  readonly beforeStep?: ((step: number) => void) | undefined;
   /** Micro-batches for each update. */
   readonly accumulate?: number;
   readonly tokensPerBatch: number;
@@ -204,11 +206,12 @@ export class Trainer<T, B, S> {
   }
 
   async #one(): Promise<StepRecord> {
-    const { step, schedule, accumulate = 1, tokensPerBatch, batches, progress, onStep } = this.#options;
+    const { step, schedule, beforeStep, accumulate = 1, tokensPerBatch, batches, progress, onStep } = this.#options;
     const begin = performance.now();
     const lr = schedule(this.#step);
     const micro: B[] = [];
     for (let i = 0; i < accumulate; i++) micro.push(this.#options.arguments((await batches.next()).value));
+    if (beforeStep) withGenerator(step.generator, () => beforeStep(this.#step));
     const readings = step(micro, { lr });
     // Reads begin together, before the next call takes the memory back.
     const { loss: mean, gradNorm: norm, skipped, lossScale: scale } = readings;

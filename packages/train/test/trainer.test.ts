@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openTraining } from "@x/checkpoint";
-import { reference } from "@x/tensor";
+import { currentGenerator, reference } from "@x/tensor";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type MetricsRecord, type StepRecord, Trainer } from "../src/index.ts";
 import { diskThatFails } from "./failing-disk.ts";
@@ -25,6 +25,25 @@ describe("exact resume", () => {
     const files = await Promise.all(["model", "state"].map((name) => readFile(`${opened!.path}/${name}.safetensors`, "base64")));
     return { files, step: opened!.step, json: opened!.json };
   }
+
+  test("what runs before each step draws from the step's stream, and a resumed run draws what the whole one draws", async () => {
+    const run = async (directory: string, stops: readonly number[]) => {
+      const seen: number[] = [];
+      for (const [i, stop] of stops.entries()) {
+        const made = parts(device, { seed: i === 0 ? 5 : 1000 });
+        const beforeStep = (step: number) => {
+          seen.push(step);
+          made.model.head.bias!.write(currentGenerator("test").hostUniform(11));
+        };
+        const { trainer } = makeTrainer(device, { steps: stop, beforeStep, checkpoint: { directory, every: 100 } }, made);
+        expect(await trainer.resume()).toBe(i > 0);
+        await trainer.train();
+      }
+      expect(seen).toEqual([0, 1, 2, 3, 4]);
+      return bytes(directory);
+    };
+    expect(await run(fresh(), [2, 5])).toEqual(await run(fresh(), [5]));
+  });
 
   const f16 = { precision: "f16", lossScaling: { initial: 2 ** 22, interval: 2 } } as const;
   test.each([
