@@ -1,4 +1,7 @@
+export { AdaptiveEmbedding } from "./adaptive-embedding.ts";
+export { AdaptiveLogSoftmax, type AdaptiveLogSoftmaxOptions } from "./adaptive-log-softmax.ts";
 export type { CausalLM, ModelState } from "./causal-lm.ts";
+export type { AdaptiveOptions } from "./clusters.ts";
 export { Dropout } from "./dropout.ts";
 export { Embedding } from "./embedding.ts";
 export { expectChoice, expectCounts, expectPositive } from "./expect.ts";

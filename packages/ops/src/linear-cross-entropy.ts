@@ -6,11 +6,16 @@ import { linear } from "./linear.ts";
 const who = "linearCrossEntropy";
 
 /**
- * Cross-entropy of the logits x W^T, which are never all there: rows are taken `chunk` at a time, and the backward pass computes a chunk's logits again. x [..., dim], weight
- * [vocabSize, dim], targets i32 [...] -> losses [...], as crossEntropy gives them. Memory is chunk * vocabSize instead of positions * vocabSize, for one more product.
+ * Cross-entropy of the logits x W^T + bias, which are never all there: rows are taken `chunk` at a time, and the backward pass computes a chunk's logits again. x [..., dim], weight
+ * [vocabSize, dim], bias [vocabSize], targets i32 [...] -> losses [...], as crossEntropy gives them. Memory is chunk * vocabSize instead of positions * vocabSize, for one more product.
  */
 export function linearCrossEntropy(
-  { x, weight, targets }: { readonly x: TensorLike; readonly weight: TensorLike; readonly targets: TensorLike },
+  {
+    x,
+    weight,
+    bias,
+    targets,
+  }: { readonly x: TensorLike; readonly weight: TensorLike; readonly bias?: TensorLike | undefined; readonly targets: TensorLike },
   { ignoreIndex = -100, chunk = 256 }: { readonly ignoreIndex?: number; readonly chunk?: number } = {},
 ): Tensor {
   if (!Number.isInteger(chunk) || chunk < 1) throw new TensorError(`${who}: chunk must be a positive number of rows, got ${chunk}.`);
@@ -21,7 +26,7 @@ export function linearCrossEntropy(
   const losses = starts.map((start) => {
     const end = Math.min(start + chunk, ids.size);
     const [part, wanted] = [all.slice(0, start, end), ids.slice(0, start, end)];
-    return checkpointed(() => crossEntropy({ logits: linear({ x: part, weight }), targets: wanted }, { ignoreIndex }));
+    return checkpointed(() => crossEntropy({ logits: linear({ x: part, weight, bias }), targets: wanted }, { ignoreIndex }));
   });
   return Tensor.concat(losses, 0).reshape(targets.shape);
 }

@@ -23,6 +23,17 @@ test.each([1, 2, 4, 6, 100])("with %i rows at a time it equals cross-entropy of 
   await expectEqual(made.weight, expected.weight);
 });
 
+test("adds a bias to the logits, whose gradient sums over all chunks", async () => {
+  const wrt = { x: draw("x", [2, 3, 4]), weight: draw("weight", [7, 4]), bias: draw("bias", [7]) };
+  const [made, expected] = [
+    () => linearCrossEntropy({ ...wrt, targets: targets() }, { chunk: 4 }),
+    () => crossEntropy({ logits: linear(wrt), targets: targets() }),
+  ];
+  await expectEqual(made(), expected());
+  const [ours, theirs] = [made, expected].map((losses) => grad(() => losses().square().sum(), wrt)) as [typeof wrt, typeof wrt];
+  for (const name of ["x", "weight", "bias"] as const) await expectEqual(ours[name], theirs[name]);
+});
+
 test("at no time are more logits alive than those of a chunk", () => {
   const peak = (losses: (given: { x: Tensor; weight: Tensor; targets: Tensor }) => Tensor) => {
     const device = reference();
