@@ -20,6 +20,7 @@ const commands = {
   gpt: { source: "apps/gpt/src/main.ts" },
   playground: { tool: "vite", args: ["apps/playground"] },
   parity: { source: "apps/parity/src/main.ts" },
+  tasks: { source: "apps/tasks/src/run.ts" },
   bench: { source: "bench/run.mjs" },
   test: { tool: "vitest", args: ["run"] },
   lint: { tool: "@biomejs/biome", args: ["check", "--error-on-warnings"] },

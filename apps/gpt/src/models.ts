@@ -1,6 +1,6 @@
 import type { Json } from "@x/checkpoint";
 import { families } from "@x/models";
-import { Decoder, type DecoderConfig } from "@x/models/decoder";
+import { Decoder, type DecoderConfig, decoderConfig } from "@x/models/decoder";
 import { GPT2, type GPT2Config } from "@x/models/gpt2";
 import type { CausalLM, Module } from "@x/nn";
 import { type Device, Generator, TensorError, withGenerator } from "@x/tensor";
@@ -21,7 +21,10 @@ export type Parts = Partial<Pick<DecoderConfig, "mixer" | "position" | "norm" | 
 export const describeNew = (preset: Preset, vocabSize: number, parts: Parts = {}): ModelDescription => {
   const { numLayers, numHeads, dim, context, dropout, bias } = preset;
   const config = { vocabSize, maxLength: context, dim, numLayers, numHeads, dropout, bias, activation: "gelu" } as const;
-  return Object.keys(parts).length === 0 ? { kind: "gpt", config } : { kind: "decoder", config: { ...config, ...parts } };
+  if (Object.keys(parts).length === 0) return { kind: "gpt", config };
+  // Refuses what does not fit together, before anything is written.
+  decoderConfig({ ...config, ...parts });
+  return { kind: "decoder", config: { ...config, ...parts } };
 };
 
 /** The model of a description, drawn from the seed: the same on every device. */

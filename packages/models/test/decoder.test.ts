@@ -141,6 +141,12 @@ describe("norms", () => {
   });
 });
 
+test("LayerScale begins as the depth asks, on every branch", async () => {
+  const scales = [...made({ layerScale: true, numLayers: 3 }).namedParameters()].filter(([name]) => name.endsWith("layerScale.lambda"));
+  expect(scales).toHaveLength(6);
+  for (const [, cell] of scales) expect([...new Set(await cell.data())]).toEqual([Math.fround(0.1)]);
+});
+
 test("Transformer-XL's segments compute what dense attention does; the gradient stops between them", async () => {
   const [dense, xl] = [made({ mixer: "dense", position: "xl" }), made({ mixer: "xl", position: "xl" })];
   const data = ids(1, 5);

@@ -1,5 +1,17 @@
-import { Dropout, MLP, Module, normal, xavierUniform, zerosInit } from "@x/nn";
-import { type Branch, DeepNorm, deepNormConstants, LayerNorm, type Norm, PostNorm, PreNorm, RMSNorm, SandwichNorm } from "@x/norm";
+import { constant, Dropout, MLP, Module, normal, xavierUniform, zerosInit } from "@x/nn";
+import {
+  type Branch,
+  DeepNorm,
+  deepNormConstants,
+  LayerNorm,
+  LayerScale,
+  layerScaleInit,
+  type Norm,
+  PostNorm,
+  PreNorm,
+  RMSNorm,
+  SandwichNorm,
+} from "@x/norm";
 import type { Tensor } from "@x/tensor";
 import type { FullDecoderConfig } from "./config.ts";
 import { type Inits, type Mix, type MixOptions, mixerOf, type Shared } from "./mixers.ts";
@@ -24,16 +36,18 @@ export const readsThroughNorm = ({ residual }: FullDecoderConfig): boolean => re
 
 /** A branch where the configuration places it in the stream. */
 function placed<A extends readonly unknown[]>(config: FullDecoderConfig, branch: Branch<A>): Placed<A> {
-  const norm = normOf(config);
+  const { dim, numLayers } = config;
+  const layerScale = config.layerScale ? new LayerScale({ dim, init: constant(layerScaleInit(numLayers)) }) : undefined;
+  const common = { norm: normOf(config), branch, layerScale };
   switch (config.residual) {
     case "pre":
-      return new PreNorm({ norm, branch });
+      return new PreNorm(common);
     case "post":
-      return new PostNorm({ norm, branch });
+      return new PostNorm(common);
     case "sandwich":
-      return new SandwichNorm({ norm, branch, outputNorm: normOf(config) });
+      return new SandwichNorm({ ...common, outputNorm: normOf(config) });
     case "deep":
-      return new DeepNorm({ norm, branch, alpha: deepNormConstants({ decoder: config.numLayers }).decoder!.alpha });
+      return new DeepNorm({ ...common, alpha: deepNormConstants({ decoder: numLayers }).decoder!.alpha });
   }
 }
 

@@ -28,6 +28,8 @@ export interface DecoderConfig {
   readonly position?: Position;
   readonly norm?: NormKind;
   readonly residual?: ResidualKind;
+  /** Scales what branches add, channel by channel, beginning the smaller the deeper the stack. */
+  readonly layerScale?: boolean;
   readonly eps?: number;
   readonly activation?: Activation;
   /** Of what the branches add to the stream, and of tokens and positions. */
@@ -64,6 +66,7 @@ export function decoderConfig(config: DecoderConfig): FullDecoderConfig {
     position: "learned",
     norm: "layer",
     residual: "pre",
+    layerScale: false,
     eps: 1e-5,
     activation: "gelu",
     dropout: 0,

@@ -1,9 +1,9 @@
-import { KvCache } from "@x/attention";
+import { type AttentionCache, KvCache, type KvCacheOptions } from "@x/attention";
 import { LinearState, type PerformerAttention } from "@x/attention-linear";
 import { type CausalLM, Dropout, Embedding, Linear, type ModelState, Module, normal } from "@x/nn";
 import type { Norm } from "@x/norm";
 import { LearnedPositions, SinusoidalPositions } from "@x/posenc";
-import { arange, ShapeError, Tensor } from "@x/tensor";
+import { arange, ShapeError, Tensor, TensorError } from "@x/tensor";
 import { Block, normOf, readsThroughNorm } from "./block.ts";
 import { type DecoderConfig, decoderConfig, type FullDecoderConfig } from "./config.ts";
 import { cacheKind, type MixOptions, type Shared, sharedOf } from "./mixers.ts";
@@ -17,6 +17,13 @@ export interface DecoderOptions {
   readonly state?: ModelState;
   /** Logits of the last position alone: all that generation needs. */
   readonly lastOnly?: boolean;
+}
+
+export interface DecoderStateOptions {
+  readonly batch: number;
+  readonly capacity: number;
+  /** Makes another cache of keys and values than KvCache, as `(heads) => new QuantizedKvCache(heads)`. */
+  readonly cache?: (options: KvCacheOptions) => AttentionCache;
 }
 
 /**
@@ -73,7 +80,7 @@ export class Decoder extends Module implements CausalLM {
       const states = this.#run(all, { positions });
       return states.map((x) => state.pick(x, at));
     }
-    const cache = state as KvCache | LinearState | undefined;
+    const cache = state as AttentionCache | LinearState | undefined;
     cache?.checkRoom(tokens.shape, this.maxLength);
     if (!cache && length > this.maxLength)
       throw new ShapeError(
@@ -87,9 +94,11 @@ export class Decoder extends Module implements CausalLM {
 
   #run(
     tokens: Tensor,
-    { positions, keyMask, cache }: { positions: Tensor; keyMask?: Tensor | undefined; cache?: KvCache | LinearState | undefined },
+    { positions, keyMask, cache }: { positions: Tensor; keyMask?: Tensor | undefined; cache?: AttentionCache | LinearState | undefined },
   ): Tensor[] {
-    const embedded = this.tokens.forward(tokens);
+    const looked = this.tokens.forward(tokens);
+    // Beside sinusoids of 1 the table's small numbers would be lost. Vaswani et al. 2017, section 3.4.
+    const embedded = this.config.position === "sinusoidal" ? looked.mul(Math.sqrt(this.config.dim)) : looked;
     const first = this.dropout.forward(this.positions ? embedded.add(this.positions.forward(positions)) : embedded);
     const total = cache ? Math.min(cache.length + tokens.shape[1]!, this.maxLength) : undefined;
     const options = (layer: number): MixOptions => ({ positions, keyMask, cache: cache?.layers[layer] as MixOptions["cache"], total });
@@ -138,12 +147,17 @@ export class Decoder extends Module implements CausalLM {
   }
 
   /** A cache of keys and values, the sums of a Performer, or the tokens themselves where a mixer has to see them all again. */
-  initState({ batch, capacity }: { readonly batch: number; readonly capacity: number }): ModelState {
-    const { dim, numLayers, numHeads, numKvHeads } = this.config;
+  initState({ batch, capacity, cache }: DecoderStateOptions): ModelState {
+    const { dim, numLayers, numHeads, numKvHeads, mixer, position } = this.config;
     const { device } = this.tokens.weight;
-    switch (cacheKind(this.config)) {
-      case "keys":
-        return new KvCache({ batch, capacity, numLayers, numKvHeads, headDim: dim / numHeads, device });
+    const kind = cacheKind(this.config);
+    if (cache && kind !== "keys")
+      throw new TensorError(`Decoder: mixer "${mixer}" with position "${position}" keeps no keys and values. Leave cache out.`);
+    switch (kind) {
+      case "keys": {
+        const heads = { batch, capacity, numLayers, numKvHeads, headDim: dim / numHeads, device };
+        return cache?.(heads) ?? new KvCache(heads);
+      }
       case "sums":
         return new LinearState({ batch, capacity, layers: this.blocks.map(({ mixer }) => mixer as PerformerAttention), device });
       case "tokens":

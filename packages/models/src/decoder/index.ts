@@ -11,5 +11,5 @@ export {
   type ResidualKind,
   residuals,
 } from "./config.ts";
-export { Decoder, type DecoderOptions } from "./decoder.ts";
+export { Decoder, type DecoderOptions, type DecoderStateOptions } from "./decoder.ts";
 export { TokenState, type TokenStateOptions } from "./token-state.ts";
