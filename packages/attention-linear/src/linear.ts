@@ -2,6 +2,7 @@ import { expectChoice, expectCounts } from "@x/nn";
 import { type Shape, ShapeError, sameShape, scope, show, statisticsOf, type Tensor, TensorError, zeros } from "@x/tensor";
 import { type Carried, causalSums } from "./causal-sums.ts";
 import type { FeatureMap } from "./features.ts";
+import { stepSums } from "./step-sums.ts";
 import { allSums, type KeysAndValues, type MaskMode, masked, type Sums, withoutScales } from "./sums.ts";
 
 /** What linear attention may be told, beside its kernel. */
@@ -84,6 +85,7 @@ export function attend(
 }
 
 function causalOf(q: Tensor, given: KeysAndValues, { stabilizer: by, ...options }: KernelSettings, before: Carried | undefined) {
+  if (before && q.shape[2] === 1) return stepSums(q, given, { ...options, before });
   if (by === "running") return causalSums(q, given, { ...options, before });
   const { stabilizer, ...relative } = withoutScales(given);
   return { ...causalSums(q, relative, { ...options, before }), stabilizer };
