@@ -15,7 +15,7 @@ export interface CachedLook {
   readonly softcap: number;
   /** Keys a query sees, its own the last; 0: all before it. */
   readonly window: number;
-  /** What is added by distance, [H, 2 reach + 1]; undefined: nothing. */
+  /** What is added by distance, [H, 2 reach + 1]; undefined: nothing. It is made anew at each call, so ask for no more than can be seen. */
   bias(reach: number): Tensor | undefined;
   /** The layer's attention of a first call, which sees nothing but itself; keyMask bool [batch, n] is false at the padding. */
   whole(heads: NewHeads, keyMask: Tensor | undefined): Tensor;

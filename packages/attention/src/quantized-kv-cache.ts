@@ -1,6 +1,6 @@
 import { expectCounts } from "@x/nn";
 import { writeRows } from "@x/ops";
-import { State, type Tensor } from "@x/tensor";
+import { State, statisticsOf, type Tensor } from "@x/tensor";
 import { AttentionCache, bytesOf, decode } from "./attention-cache.ts";
 import type { KvCacheOptions } from "./kv-cache.ts";
 import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
@@ -23,16 +23,16 @@ export class QuantizedKvCache extends AttentionCache {
   readonly #keys: readonly Side[];
   readonly #values: readonly Side[];
 
-  /** `dtype` is that of the keys and values which come, not of what is kept. */
+  /** `dtype` is that of the keys and values which come; what is kept is bytes. */
   constructor(options: KvCacheOptions) {
-    const { batch, capacity, numLayers, numKvHeads, headDim, valueDim = headDim, device } = options;
+    const { batch, capacity, numLayers, numKvHeads, headDim, valueDim = headDim, dtype = "f32", device } = options;
     expectCounts("QuantizedKvCache", { batch, capacity, numLayers, numKvHeads, headDim, valueDim });
     super(batch, device);
     this.#options = options;
     this.capacity = capacity;
     const place = (dim: number): Side => ({
       codes: new State({ shape: [batch, numKvHeads, capacity, dim], dtype: "u8", device }),
-      scales: new State({ shape: [batch, numKvHeads, capacity, 1], device }),
+      scales: new State({ shape: [batch, numKvHeads, capacity, 1], dtype: statisticsOf(dtype), device }),
     });
     this.#keys = Array.from({ length: numLayers }, () => place(headDim));
     this.#values = Array.from({ length: numLayers }, () => place(valueDim));
@@ -55,7 +55,7 @@ export class QuantizedKvCache extends AttentionCache {
   }
 
   #write({ codes, scales }: Side, x: Tensor): void {
-    const wide = x.cast("f32");
+    const wide = x.cast(scales.dtype);
     const scale = wide.abs().max(-1, { keepDims: true }).div(127);
     // A position of zeros has scale 0 and codes of 128; dividing by 1 leaves them zero.
     const code = wide.div(scale.gt(0).where(scale, 1)).round().add(128).cast("u8");

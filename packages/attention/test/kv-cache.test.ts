@@ -1,9 +1,9 @@
-import { RotaryPositions } from "@x/posenc";
+import { AlibiBias, RotaryPositions, T5RelativeBias } from "@x/posenc";
 import { arange, compile, Generator, randn, reference, scope, setDefaultDevice, Tensor, tensor, withGenerator } from "@x/tensor";
 import { tensorMatchers } from "@x/testing/vitest";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { KvCache, SelfAttention } from "../src/index.ts";
+import { type AttentionOptions, type DistanceBias, KvCache, SelfAttention } from "../src/index.ts";
 
 expect.extend(tensorMatchers);
 const device = reference();
@@ -13,9 +13,9 @@ const close = { atol: 2e-6, rtol: 1e-5 };
 /** Two layers, one after the other, with shared heads and rotary positions: what a cache must serve. */
 class Pair {
   readonly layers: readonly SelfAttention[];
-  constructor() {
+  constructor(more: Partial<AttentionOptions> = {}) {
     const rotation = new RotaryPositions({ headDim: 4, maxLength: 256 });
-    const options = { dim: 8, numHeads: 4, numKvHeads: 2, headDim: 4, causal: true, rotation };
+    const options = { dim: 8, numHeads: 4, numKvHeads: 2, headDim: 4, causal: true, rotation, ...more };
     this.layers = withGenerator(new Generator({ seed: 3, device }), () => [new SelfAttention(options), new SelfAttention(options)]);
   }
   whole(x: Tensor): Tensor {
@@ -59,6 +59,26 @@ test("whatever the chunks, the cache gives what the whole sequence gives", async
     }),
     { numRuns: 12 },
   );
+});
+
+test.each<[string, () => DistanceBias]>([
+  ["ALiBi", () => new AlibiBias({ numHeads: 4 })],
+  ["T5's buckets", () => new T5RelativeBias({ numHeads: 4, numBuckets: 6, maxDistance: 5, bidirectional: false })],
+  ["one number a distance, farther than the cache", () => new T5RelativeBias({ numHeads: 4, maxDistance: 100 })],
+])("a bias by distance acts over a cache: %s", async (_, make) => {
+  const distanceBias = withGenerator(new Generator({ seed: 4, device }), make);
+  const model = new Pair({ distanceBias });
+  const x = randn([2, 9, 8]);
+  const whole = model.whole(x);
+  await expect(expect(whole).toBeCloseToTensor(new Pair().whole(x), close)).rejects.toThrow();
+  const cache = model.cache(2, 11);
+  for (const [from, to] of [
+    [0, 4],
+    [4, 5],
+    [5, 8],
+    [8, 9],
+  ] as const)
+    await expect(model.cached(span(x, from, to), cache)).toBeCloseToTensor(span(whole, from, to), close);
 });
 
 test("left-padded rows give at every step what they give alone", async () => {

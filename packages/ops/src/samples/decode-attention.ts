@@ -65,6 +65,7 @@ const cases: readonly Case[] = [
   },
   { name: "more rows than a tile", q: [1, 6, 40, 8], kvHeads: 2, capacity: 61, lengths: [60], reach: 20, window: 25 },
   { name: "an empty ring: zeros", q: [2, 2, 1, 4], kvHeads: 2, capacity: 3, lengths: [0, 1], ring: true },
+  { name: "more rows than a tile, all keys", q: [1, 6, 40, 8], kvHeads: 2, capacity: 61, lengths: [60], reach: 20, softcap: 2 },
   { name: "a ring that is not full", q: [2, 2, 1, 4], kvHeads: 2, capacity: 6, lengths: [1, 5], ring: true },
   { name: "a ring just full, and one that begins anew", q: [2, 2, 1, 4], kvHeads: 1, capacity: 6, lengths: [6, 7], ring: true },
   { name: "rings that went round", q: [3, 4, 1, 8], kvHeads: 2, capacity: 7, lengths: [13, 14, 40], ring: true, reach: 5 },
