@@ -1,5 +1,6 @@
 export { BigBirdAttention, type BigBirdCall } from "./big-bird.ts";
 export type { BigBirdOptions } from "./big-bird-options.ts";
+export type { WindowCache } from "./cached.ts";
 export { copyAsLongformer, type DenseAttention } from "./copy.ts";
 export { LongformerAttention, type LongformerCall } from "./longformer.ts";
 export type { LongformerOptions } from "./longformer-options.ts";

@@ -18,8 +18,11 @@ export class LongformerMaps {
 
   /** Windows over a sequence, and its global tokens, whose own queries see nothing. */
   windows(length: number, tokens: readonly number[], device: Device): Tensor {
-    const widened = (local: Pattern) => (tokens.length > 0 ? withGlobalKeys(local, tokens) : local);
-    const patterns = this.#for(`global ${tokens}`, (local) => (this.#causal ? and(causal(), widened(local)) : widened(local)));
+    const patterns = this.#for(`global ${tokens}`, (local) => {
+      if (tokens.length === 0) return local;
+      const widened = withGlobalKeys(local, tokens);
+      return this.#causal ? and(causal(), widened) : widened;
+    });
     return blockMap(patterns, { queries: length, keys: length, device });
   }
 

@@ -1,7 +1,9 @@
-import { expectChoice, expectCounts, Linear, Module } from "@x/nn";
-import { Tensor, TensorError, zeros } from "@x/tensor";
+import { expectChoice, expectCounts, isTraining, Linear, Module } from "@x/nn";
+import { attention } from "@x/ops";
+import { statisticsOf, Tensor, TensorError, zeros } from "@x/tensor";
+import { DilationBias, type WindowCache } from "./cached.ts";
 import { addRows, fixedTokens, type GlobalTokens, maskedTokens, takeRows } from "./global-tokens.ts";
-import { attendHeads, checkInput, checkRates, headDimOf, keepRows } from "./heads.ts";
+import { attendHeads, checkInput, checkRates, headDimOf, joinHeads, keepRows, splitHeads } from "./heads.ts";
 import { hideLaterKeys, hideLaterSlots } from "./hidden.ts";
 import { LongformerMaps } from "./longformer-maps.ts";
 import { dilationOf, type LongformerOptions, reachOf, tokensOf } from "./longformer-options.ts";
@@ -12,6 +14,8 @@ export interface LongformerCall {
   readonly keyMask?: Tensor | undefined;
   /** bool [batch, length]: true where a token is global. Entries may have different numbers of them, up to globalSlots. */
   readonly globalMask?: Tensor | undefined;
+  /** Keys and values of earlier calls, of a causal layer without global tokens: a layer of one of `@x/attention`'s caches. A SlidingKvCache keeps reach times the largest dilation, and one more. */
+  readonly cache?: WindowCache | undefined;
 }
 
 const who = "LongformerAttention";
@@ -40,6 +44,7 @@ export class LongformerAttention extends Module {
   readonly valueGlobal: Linear | undefined;
   readonly output: Linear;
   readonly #maps: LongformerMaps;
+  readonly #dilation: DilationBias;
 
   constructor(options: LongformerOptions) {
     super();
@@ -69,14 +74,20 @@ export class LongformerAttention extends Module {
     this.output = new Linear({ inputDim: width, outputDim: dim, bias: outputBias, init: outputInit });
     const local = (dilation: number) =>
       mode === "noOverlap" ? neighbourBlocks(this.reach, { causal }) : slidingWindow(this.reach, { dilation, causal });
+    const steps = this.dilation.length === 1 ? new Array<number>(numHeads).fill(this.dilation[0]!) : this.dilation;
+    this.#dilation = new DilationBias(steps, this.reach);
     this.#maps = new LongformerMaps(this.dilation.map(local), causal);
   }
 
-  forward(x: Tensor, { keyMask, globalMask }: LongformerCall = {}): Tensor {
+  forward(x: Tensor, { keyMask, globalMask, cache }: LongformerCall = {}): Tensor {
     checkInput(who, x, this.query.inputDim, { keyMask, globalMask });
     if (globalMask && this.globalTokens.length > 0)
       throw new TensorError(`${who}: globalMask came, and the layer has globalTokens ${this.globalTokens.join(", ")}. Use one of the two.`);
     const projected = { q: this.query.forward(x), k: this.key.forward(x), v: this.value.forward(x) };
+    if (cache) {
+      this.#checkCached({ keyMask, globalMask });
+      return this.output.forward(this.#overCache(projected, cache));
+    }
     if (globalMask) {
       const tokens = maskedTokens(keyMask ? globalMask.and(keyMask) : globalMask, this.globalSlots);
       return this.output.forward(this.#withTokens(x, this.#behindSlots(projected, tokens, keyMask), tokens, keyMask));
@@ -114,5 +125,37 @@ export class LongformerAttention extends Module {
     const all = addRows(keepRows(keyMask ? others.and(keyMask) : others, local), seen, tokens);
     const { complete } = tokens;
     return complete ? complete.reshape([-1, 1, 1]).expand(all.shape).where(all, Number.NaN) : all;
+  }
+
+  /** The windows of new queries over what is cached. A first call is the whole sequence, and goes by its block map. */
+  #overCache({ q, k, v }: Record<"q" | "k" | "v", Tensor>, cache: WindowCache): Tensor {
+    const { scale, numHeads } = this;
+    const map = this.#maps.windows(q.shape[1]!, [], q.device);
+    const heads = { q: splitHeads(q, numHeads), k: splitHeads(k, numHeads), v: splitHeads(v, numHeads) };
+    const o = cache.attend(heads, {
+      ...{ scale, softcap: 0, window: this.#dilation.farthest + 1 },
+      bias: (reach) => this.#dilation.table(reach, q.device)?.cast(statisticsOf(q.dtype)),
+      whole: (all, present) => attention({ ...all, keyMask: present, map }, { scale }),
+    });
+    return joinHeads(o);
+  }
+
+  /** A cache keeps a window: whatever would look otherwise is refused, not left out. */
+  #checkCached(masks: Readonly<Record<string, Tensor | undefined>>): void {
+    const refuse = (what: string, instead: string): never => {
+      throw new TensorError(`${who}: ${what} does not act over a cache. ${instead}`);
+    };
+    if (!this.causal) throw new TensorError(`${who}: a cache needs causal attention; set causal: true.`);
+    if (this.mode === "noOverlap") refuse('mode "noOverlap"', 'Leave the cache out, or take mode "sliding".');
+    if (this.globalTokens.length > 0) refuse("globalTokens", "Leave the cache out and attend to the whole sequence.");
+    if (this.dropout > 0 && isTraining()) refuse("dropout", "Leave the cache out, or wrap the call in withTraining(false, ...).");
+    for (const [name, mask] of Object.entries(masks))
+      if (mask)
+        refuse(
+          name,
+          name === "keyMask"
+            ? "Padding on the left is the cache's: reset(padding)."
+            : "Leave the cache out and attend to the whole sequence.",
+        );
   }
 }

@@ -1,6 +1,7 @@
+import { SlidingKvCache } from "@x/attention";
 import { wasm } from "@x/kernels-wasm";
 import { type Module, withTraining } from "@x/nn";
-import { compile, type Device, Generator, grad, reference, type Tensor, withDevice, withGenerator } from "@x/tensor";
+import { compile, type Device, Generator, grad, randn, reference, Tensor, withDevice, withGenerator } from "@x/tensor";
 import { describeDevices } from "@x/testing";
 import { tensorMatchers } from "@x/testing/vitest";
 import { describe, expect, test } from "vitest";
@@ -120,6 +121,19 @@ await describeDevices(
       const theirs = await referenceResults(given);
       expect(ours.length).toBe(theirs.length);
       for (const [i, values] of ours.entries()) await expect(values).toBeCloseToTensor(theirs[i]!, { atol: 2e-4, rtol: 2e-4 });
+    });
+
+    test("decoding over a ring is the whole sequence, dilated by head", async () => {
+      const generator = new Generator({ seed: 5, device });
+      const layer = withDevice(device, () => withGenerator(generator, longformer({ reach: 3, dilation: [1, 3], causal: true })));
+      const cache = new SlidingKvCache({ batch: 2, window: 10, numLayers: 1, numKvHeads: 2, headDim: 4, device });
+      const x = randn([2, 24, 8], { generator });
+      const parts: Tensor[] = [];
+      for (const count of [9, 1, 1, 1, 4, 1, 1, 1, 1, 1, 1, 1, 1]) {
+        parts.push(layer.forward(x.slice(1, cache.length, cache.length + count), { cache: cache.layers[0]! }));
+        cache.advance(count);
+      }
+      await expect(Tensor.concat(parts, 1)).toBeCloseToTensor(layer.forward(x), { atol: 1e-5, rtol: 1e-5 });
     });
 
     test("an entry with more global tokens than slots is NaN, no other", async () => {
