@@ -53,6 +53,59 @@ def attention_cases(random: Random) -> dict:
     }
 
 
+def projected(random: Random, batch: int, length: int, dim: int, names: str) -> dict:
+    """x and linear layers at a scale at which the softmax is neither flat nor one-hot."""
+    given = {"x": normal(random, batch, length, dim)}
+    for name in (*names.split(), "output"):
+        given[f"{name}_weight"] = 1.3 / dim**0.5 * normal(random, dim, dim)
+        given[f"{name}_bias"] = 0.15 * normal(random, dim)
+    return given
+
+
+def longformer_cases(random: Random) -> dict:
+    local, all_six = "query key value", "query key value query_global key_global value_global"
+
+    def case(window: int, length: int, marks: list[list[int]], names: str = all_six, padding: tuple = ()) -> tuple:
+        mask = torch.ones(len(marks), length, dtype=torch.long)
+        for row, marked in enumerate(marks):
+            for position in marked:
+                mask[row, position] = 2
+        for row, count in enumerate(padding):
+            if count:
+                mask[row, -count:] = 0
+        return projected(random, len(marks), length, 12, names) | {"mask": mask}, {"heads": 3, "window": window}
+
+    return {
+        "windows": case(4, 16, [[], []], local),
+        "one_chunk": case(8, 8, [[]], local),
+        "corners": case(4, 8, [[0]]),
+        "ragged": case(4, 16, [[5], [0, 3, 15]]),
+        "some_without": case(4, 16, [[], [7, 8]]),
+        "padding": case(8, 24, [[0, 1], [12]], padding=(0, 9)),
+        "wide": case(16, 96, [[0, 40, 95]], padding=(0,)),
+    }
+
+
+def big_bird_cases(random: Random) -> dict:
+    def case(block: int, length: int, layer: int, training: bool, heads: int = 3, padding: tuple = (0,), random_blocks: int = 3) -> tuple:
+        mask = torch.ones(len(padding), length, dtype=torch.long)
+        for row, count in enumerate(padding):
+            if count:
+                mask[row, -count:] = 0
+        options = {"heads": heads, "block_size": block, "random_blocks": random_blocks, "layer": layer, "training": training}
+        return projected(random, len(padding), length, 4 * heads, "query key value") | {"mask": mask}, options
+
+    return {
+        "evaluation": case(2, 24, 0, False),
+        "training": case(2, 24, 3, True),
+        "other_layer": case(2, 26, 1, True),
+        "two_random_blocks": case(4, 40, 5, True, random_blocks=2),
+        "padding": case(2, 24, 2, True, padding=(0, 3, 7)),
+        "evaluation_padding": case(2, 24, 2, False, padding=(2, 5)),
+        "paper_length": case(64, 1024, 0, True, heads=2),
+    }
+
+
 def norm_cases(random: Random) -> dict:
     def affine(x: torch.Tensor, bias: bool = False) -> dict:
         width = x.shape[-1]
@@ -215,6 +268,17 @@ MODULES = {
         "broadcast. In `empty_rows` some queries may see no key: their output is 0 and they send no gradient. In `large_scores` softmax is nearly "
         "one-hot. is_causal is used only where queries and keys are equally many.",
     ),
+    "longformer_attention": (
+        longformer_cases,
+        "transformers' LongformerSelfAttention with its output projection, without dropout and norm: x [batch, length, dim], weights [out, in]. `window` "
+        "counts both sides; mask is 0 at padding, 1 at a token, 2 at a global token.",
+    ),
+    "big_bird_attention": (
+        big_bird_cases,
+        "transformers' BigBirdBlockSparseAttention with its output projection, without dropout and norm: x [batch, length, dim], weights [out, in]. `layer` "
+        "is the seed, max_position_embeddings 4096; random blocks are seeded in `training` and 0 else; mask is 0 at padding. In `paper_length` some random "
+        "blocks are seen anyway.",
+    ),
     "norms": (
         norm_cases,
         "torch.nn.functional.layer_norm (cases layer_norm*) and rms_norm (cases rms_norm*) over the last dimension. In `*_shifted` x is "
@@ -294,7 +358,7 @@ def make_module(module: str) -> None:
         tensors |= {f"{case}.{k}": v for k, v in values.items()}
     folder = FIXTURES / "layers"
     write_tensors(folder / f"{module}.safetensors", tensors)
-    reference = reference_line(module == "rope") if module != "lion" else "numpy " + __import__("numpy").__version__
+    reference = reference_line(module in ("rope", "longformer_attention", "big_bird_attention")) if module != "lion" else "numpy " + __import__("numpy").__version__
     write_json(folder / f"{module}.json", {"reference": reference, "notes": notes, "cases": cases})
     widest = max((entry["atol"], case, name) for case, c in cases.items() for name, entry in c["outputs"].items())
     print(f"{module}: {len(cases)} cases, {(folder / f'{module}.safetensors').stat().st_size // 1000} kB, widest {widest}")

@@ -1,12 +1,15 @@
 """The reference of every module in `fixtures/layers/`: tensors and options in, named results out, in the precision of the tensors."""
 
 import math
+from contextlib import nullcontext
 from typing import Callable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from precision import float64_everywhere
 
 Tensors = dict[str, torch.Tensor]
 
@@ -64,6 +67,62 @@ def cross_entropy(case: str, inputs: Tensors, options: dict) -> Tensors:
 
 def embedding(case: str, inputs: Tensors, options: dict) -> Tensors:
     return {"output": F.embedding(inputs["ids"], inputs["weight"])}
+
+
+def longformer_attention(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """LongformerSelfAttention as LongformerModel calls it, and the projection behind it. mask holds 0 for padding, 1 for a token, 2 for a global one."""
+    from transformers import LongformerConfig
+    from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
+
+    x = inputs["x"]
+    layer = LongformerSelfAttention(
+        LongformerConfig(
+            hidden_size=x.shape[-1], num_attention_heads=options["heads"], attention_window=[options["window"]], attention_probs_dropout_prob=0.0
+        ),
+        0,
+    ).eval()
+    extended = (1 - inputs["mask"].to(x.dtype)) * torch.finfo(x.dtype).min
+    is_global = extended > 0
+    with precision_of(x):
+        seen = torch.func.functional_call(
+            layer,
+            projections(inputs),
+            (x,),
+            {
+                "attention_mask": extended,
+                "is_index_masked": extended < 0,
+                "is_index_global_attn": is_global,
+                "is_global_attn": bool(is_global.any()),
+            },
+        )[0]
+    return {"output": F.linear(seen, inputs["output_weight"], inputs["output_bias"])}
+
+
+def big_bird_attention(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """BigBirdBlockSparseAttention as BigBirdModel calls it, and the projection behind it. mask holds 0 for padding."""
+    from transformers import BigBirdConfig
+    from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAttention, BigBirdModel
+
+    x, block = inputs["x"], options["block_size"]
+    config = BigBirdConfig(
+        hidden_size=x.shape[-1], num_attention_heads=options["heads"], block_size=block, num_random_blocks=options["random_blocks"]
+    )
+    layer = BigBirdBlockSparseAttention(config, seed=options["layer"]).train(options["training"])
+    blocked, band, queries, keys = BigBirdModel.create_masks_for_block_sparse_attn(inputs["mask"].to(x.dtype), block)
+    with precision_of(x):
+        seen = torch.func.functional_call(layer, projections(inputs), (x, band, queries, keys, blocked, blocked))[0]
+    return {"output": F.linear(seen, inputs["output_weight"], inputs["output_bias"])}
+
+
+def projections(inputs: Tensors) -> Tensors:
+    """`query_global_weight` of the inputs as `query_global.weight` of a layer."""
+    named = {k: v for k, v in inputs.items() if k.endswith(("_weight", "_bias")) and not k.startswith("output_")}
+    return {".".join(k.rsplit("_", 1)): v for k, v in named.items()}
+
+
+def precision_of(x: torch.Tensor):
+    """Model code asks for float32 by name."""
+    return float64_everywhere() if x.dtype == torch.float64 else nullcontext()
 
 
 def selective_scan(case: str, inputs: Tensors, options: dict) -> Tensors:
@@ -144,12 +203,15 @@ def lion(case: str, inputs: Tensors, options: dict) -> Tensors:
 REFERENCES: dict[str, Callable[[str, Tensors, dict], Tensors]] = {
     function.__name__: function
     for function in (
-        scaled_dot_product_attention, norms, rope, softmax, activations, cross_entropy, embedding, selective_scan, adamw, muon,
-        sgd, lion,
+        scaled_dot_product_attention, norms, rope, softmax, activations, cross_entropy, embedding, longformer_attention,
+        big_bird_attention, selective_scan, adamw, muon, sgd, lion,
     )
 }  # fmt: skip
 
-DIFFERENTIABLE = {"scaled_dot_product_attention", "norms", "rope", "softmax", "activations", "cross_entropy", "embedding"}
+DIFFERENTIABLE = {
+    *("scaled_dot_product_attention", "norms", "rope", "softmax", "activations", "cross_entropy", "embedding"),
+    *("longformer_attention", "big_bird_attention"),
+}
 
 
 def run(module: str, case: str, inputs: Tensors, options: dict, cotangents: Tensors | None, dtype: torch.dtype) -> Tensors:
