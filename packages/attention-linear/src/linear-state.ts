@@ -1,5 +1,19 @@
 import { expectCounts, type ModelState, rowIndices, sameRowIndices } from "@x/nn";
-import { arange, type Device, full, isTracing, type Shape, ShapeError, State, scope, type Tensor, TensorError, zeros } from "@x/tensor";
+import {
+  arange,
+  type Device,
+  dtypes,
+  full,
+  isTracing,
+  type Shape,
+  ShapeError,
+  State,
+  scope,
+  sizeOf,
+  type Tensor,
+  TensorError,
+  zeros,
+} from "@x/tensor";
 import type { Carried } from "./causal-sums.ts";
 import { afterRecent, type LocalInputs } from "./local.ts";
 import { nothing } from "./prefix.ts";
@@ -166,6 +180,11 @@ export class LinearState implements ModelState {
     this.padding.write(counts);
     this.#mostPadding = Math.max(...counts);
     this.#empty();
+  }
+
+  /** Of memory: the same however long the text. */
+  get bytes(): number {
+    return this.#all().reduce((bytes, { shape, dtype }) => bytes + sizeOf(shape) * dtypes[dtype].bytes, 0);
   }
 
   dispose(): void {
