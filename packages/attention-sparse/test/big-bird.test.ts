@@ -1,6 +1,6 @@
 import { wasm } from "@x/kernels-wasm";
 import { isTraining, withTraining } from "@x/nn";
-import { Generator, randn, reference, setDefaultDevice, type Tensor, withGenerator } from "@x/tensor";
+import { Generator, randn, reference, setDefaultDevice, type Tensor, withGenerator, withPrecision } from "@x/tensor";
 import { tensorMatchers } from "@x/testing/vitest";
 import { beforeAll, describe, expect, test } from "vitest";
 import { BigBirdAttention, type BigBirdOptions, type BlockTable, bigBirdBlocks, bigBirdNames } from "../src/index.ts";
@@ -222,6 +222,17 @@ test("weights are dropped while training alone", async () => {
   const trained = drawn(() => training(() => layer.forward(x)));
   await expect(trained).toBeCloseToTensor(layer.output.bias!.value.expand([1, 48, 12]), close);
   await expect(layer.forward(x)).toBeCloseToTensor(make().forward(x), close);
+});
+
+test.each(["f16", "bf16"] as const)("in %s it is close to what it is in f32", async (dtype) => {
+  for (const numGlobalTokens of [0, 3]) {
+    const layer = make({ numGlobalTokens });
+    const x = input(1, 48 + numGlobalTokens);
+    const keyMask = mask(1, 48 + numGlobalTokens, (_, i) => i < 45);
+    const narrow = withPrecision(dtype, layer.parameters(), () => layer.forward(x.cast(dtype), { keyMask }));
+    expect(narrow.dtype).toBe(dtype);
+    await expect(narrow.cast("f32")).toBeCloseToTensor(layer.forward(x, { keyMask }), { atol: dtype === "f16" ? 4e-3 : 3e-2, rtol: 0 });
+  }
 });
 
 test("published names are those of its parameters", () => {

@@ -1,6 +1,6 @@
 import { KvCache, SelfAttention, SlidingKvCache } from "@x/attention";
 import { withTraining } from "@x/nn";
-import { Generator, grad, randn, reference, setDefaultDevice, Tensor, tensor, withGenerator } from "@x/tensor";
+import { Generator, grad, randn, reference, setDefaultDevice, Tensor, tensor, withGenerator, withPrecision } from "@x/tensor";
 import { tensorMatchers } from "@x/testing/vitest";
 import { beforeAll, describe, expect, test } from "vitest";
 import { copyAsLongformer, LongformerAttention, type LongformerOptions, longformerNames } from "../src/index.ts";
@@ -333,6 +333,21 @@ test("weights are dropped while training alone", async () => {
   const training = drawn(() => withTraining(true, () => layer.forward(x)));
   await expect(training).toBeCloseToTensor(layer.output.bias!.value.expand([1, 9, 8]), close);
   await expect(layer.forward(x)).toBeCloseToTensor(make({ globalTokens: [0] }).forward(x), close);
+});
+
+test.each(["f16", "bf16"] as const)("in %s it is close to what it is in f32, hidden tokens included", async (dtype) => {
+  const x = input(2, 13);
+  const globalMask = mask(2, 13, (entry, i) => i === 3 + entry);
+  for (const [options, call] of [
+    [{ causal: true }, { globalMask }],
+    [{}, { globalMask, keyMask: mask(2, 13, (_, i) => i < 11) }],
+    [{ causal: true, globalTokens: [2] }, {}],
+  ] as const) {
+    const layer = make(options);
+    const narrow = withPrecision(dtype, layer.parameters(), () => layer.forward(x.cast(dtype), call));
+    expect(narrow.dtype).toBe(dtype);
+    await expect(narrow.cast("f32")).toBeCloseToTensor(layer.forward(x, call), { atol: dtype === "f16" ? 4e-3 : 3e-2, rtol: 0 });
+  }
 });
 
 test("begins as the dense attention it is copied from, where its window holds everything", async () => {
