@@ -54,12 +54,34 @@ async function alibi(numHeads: number): Promise<Curve[]> {
   }));
 }
 
+const originalMaxLength = reach / 4;
+
+async function scaled(): Promise<Curve[]> {
+  const factors = Array.from({ length: headDim / 2 }, (_, i) => 1 + (3 * i) / (headDim / 2));
+  return [
+    { label: "none", values: await rotated() },
+    { label: "linear", values: await rotated({ type: "linear", factor: 4 }) },
+    { label: "ntk", values: await rotated({ type: "ntk", factor: 4 }) },
+    { label: "dynamic", values: await rotated({ type: "dynamic", factor: 4, originalMaxLength }) },
+    { label: "llama3", values: await rotated({ type: "llama3", factor: 4, lowFactor: 1, highFactor: 4, originalMaxLength }) },
+    { label: "yarn", values: await rotated({ type: "yarn", factor: 4, originalMaxLength }) },
+    {
+      label: "longrope, 1 to 4",
+      values: await rotated({
+        type: "longrope",
+        shortFactors: factors.map(() => 1),
+        longFactors: factors,
+        originalMaxLength,
+        factor: 4,
+      }),
+    },
+  ];
+}
+
 export async function panels(): Promise<Panel[]> {
   setDefaultDevice(reference());
   const buckets = (maxDistance: number) =>
     Float64Array.from({ length: reach }, (_, d) => t5Bucket(-d, { numBuckets: 32, maxDistance, bidirectional: false }));
-  const factors = Array.from({ length: headDim / 2 }, (_, i) => 1 + (3 * i) / (headDim / 2));
-  const originalMaxLength = reach / 4;
   return [
     {
       title: "Sinusoidal and Transformer-XL: product of two vectors",
@@ -74,27 +96,7 @@ export async function panels(): Promise<Panel[]> {
       title: "RoPE: score of equal vectors, by base",
       curves: await Promise.all([10_000, 500_000].map(async (base) => ({ label: `base ${base}`, values: await rotated(undefined, base) }))),
     },
-    {
-      title: `RoPE's scalings by 4, for ${originalMaxLength} positions originally`,
-      curves: [
-        { label: "none", values: await rotated() },
-        { label: "linear", values: await rotated({ type: "linear", factor: 4 }) },
-        { label: "ntk", values: await rotated({ type: "ntk", factor: 4 }) },
-        { label: "dynamic", values: await rotated({ type: "dynamic", factor: 4, originalMaxLength }) },
-        { label: "llama3", values: await rotated({ type: "llama3", factor: 4, lowFactor: 1, highFactor: 4, originalMaxLength }) },
-        { label: "yarn", values: await rotated({ type: "yarn", factor: 4, originalMaxLength }) },
-        {
-          label: "longrope, 1 to 4",
-          values: await rotated({
-            type: "longrope",
-            shortFactors: factors.map(() => 1),
-            longFactors: factors,
-            originalMaxLength,
-            factor: 4,
-          }),
-        },
-      ],
-    },
+    { title: `RoPE's scalings by 4, for ${originalMaxLength} positions originally`, curves: await scaled() },
     {
       title: "xPos: score of equal vectors",
       curves: [
