@@ -1,3 +1,4 @@
+import { redrawProjections } from "@x/attention-linear";
 import type { Json } from "@x/checkpoint";
 import { evaluationWindows, type TextBatch, textBatches } from "@x/data";
 import { adamW, nanoGptCosine } from "@x/optim";
@@ -49,6 +50,8 @@ export function session(options: SessionOptions) {
     arguments: tokenBatch,
     steps,
     schedule: nanoGptCosine(training),
+    beforeStep:
+      description.kind === "decoder" && description.config.mixer === "performer" ? () => void redrawProjections(model) : undefined,
     accumulate,
     tokensPerBatch: batch * context,
     // A text too short for a window of validation is trained on without one.

@@ -176,6 +176,7 @@ test.each([
   [{ numKvHeads: 3 }, /Decoder: numHeads 4 must be a multiple of numKvHeads 3/],
   [{ dim: 18 }, /Decoder: dim 18 must be a multiple of numHeads 4/],
   [{ dim: 12, position: "rope" }, /rotary positions turn pairs, so dim \/ numHeads must be even, got 3/],
+  [{ mixer: "performer", redrawEvery: -1 }, /Decoder: redrawEvery must be a whole number, 0 or more, got -1/],
   [{ window: 0 }, /Decoder: window must be/],
 ])("refuses %j", (config, message) => {
   expect(() => made(config as Partial<DecoderConfig>)).toThrow(message);

@@ -45,6 +45,8 @@ export interface DecoderConfig {
   readonly numRandomBlocks?: number;
   /** Performer: random features of a head; headDim ln(headDim) if absent. */
   readonly numFeatures?: number;
+  /** Performer: training steps that one draw of random features serves, if `redrawProjections` of @x/attention-linear is called before each; 0 keeps it for good. */
+  readonly redrawEvery?: number;
   /** Transformer-XL: positions that are taken at once, and whose hidden states the next ones remember; half of maxLength if absent. */
   readonly segment?: number;
 }
@@ -76,6 +78,7 @@ export function decoderConfig(config: DecoderConfig): FullDecoderConfig {
     blockSize: Math.min(64, Math.max(1, Math.floor(maxLength / 8))),
     numRandomBlocks: 1,
     numFeatures: Math.max(1, Math.floor(headDim * Math.log(headDim))),
+    redrawEvery: 1000,
     segment: Math.max(1, Math.floor(maxLength / 2)),
     ...config,
   };
@@ -88,6 +91,8 @@ export function decoderConfig(config: DecoderConfig): FullDecoderConfig {
   if (numHeads % numKvHeads !== 0) throw new ShapeError(`${who}: numHeads ${numHeads} must be a multiple of numKvHeads ${numKvHeads}.`);
   if (!Number.isInteger(numRandomBlocks) || numRandomBlocks < 0)
     throw new TensorError(`${who}: numRandomBlocks must be a whole number, 0 or more, got ${numRandomBlocks}.`);
+  if (!Number.isInteger(full.redrawEvery) || full.redrawEvery < 0)
+    throw new TensorError(`${who}: redrawEvery must be a whole number, 0 or more, got ${full.redrawEvery}.`);
   if (full.position === "rope" && headDim % 2 !== 0)
     throw new ShapeError(`${who}: rotary positions turn pairs, so dim / numHeads must be even, got ${headDim}.`);
   if ((full.position === "sinusoidal" || full.position === "xl") && dim % 2 !== 0)

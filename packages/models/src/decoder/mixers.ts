@@ -67,12 +67,12 @@ export function mixerOf(config: FullDecoderConfig, layer: number, shared: Shared
 }
 
 function made(config: FullDecoderConfig, layer: number, shared: Shared, inits: Omit<Inits, "valueInit">): Mix {
-  const { dim, numHeads, numKvHeads, mixer, dropout, bias, numFeatures } = config;
+  const { dim, numHeads, numKvHeads, mixer, dropout, bias, numFeatures, redrawEvery } = config;
   const { rotation, distanceBias, distances } = shared;
   const common = { dim, numHeads, numKvHeads, causal: true, bias, biasInit: zerosInit, ...inits };
   if (mixer === "performer") {
-    // Without a floor a later key changes no earlier result. The draw is kept: a run that is resumed draws nothing of its own.
-    const kernel = { numFeatures, eps: distanceBias || distances ? 0 : 1e-6, redrawEvery: 0 };
+    // Without a floor a later key changes no earlier result.
+    const kernel = { numFeatures, eps: distanceBias || distances ? 0 : 1e-6, redrawEvery };
     const performer = new PerformerAttention({ ...common, ...kernel, rotation });
     return distanceBias || distances ? new RelativePerformer({ performer, distanceBias, distances, init: inits.init }) : performer;
   }
