@@ -165,6 +165,39 @@ test("Transformer-XL's segments compute what dense attention does; the gradient 
   }
 });
 
+test.each(["rope", "t5", "none"] as const)(
+  "segments of attention with any positions compute the same, and stop gradients: %s",
+  async (position) => {
+    const [dense, xl] = [made({ mixer: "dense", position }), made({ mixer: "xl", position })];
+    const data = ids(1, 5);
+    expectClose(await logitsOf(xl, data), await logitsOf(dense, data));
+    const table = xl.tokens.weight;
+    const { gradients } = valueAndGrad(() => xl.hiddenStates(tokensOf(data)).at(-1)!.slice(1, 7, 8).square().sum(), [table]);
+    const values = (await gradients[0]!.data()) as Float32Array;
+    const touched = Array.from({ length: base.vocabSize }, (_, id) => id).filter((id) =>
+      values.slice(id * base.dim, (id + 1) * base.dim).some((value) => value !== 0),
+    );
+    expect(touched).toEqual([...new Set(data.slice(6, 8))].sort((a, b) => a - b));
+  },
+);
+
+test("a Performer with biases approaches dense attention with them, the more features it has", async () => {
+  const data = ids(1, 5);
+  for (const position of ["alibi", "t5"] as const) {
+    const expected = await logitsOf(made({ mixer: "dense", position, numLayers: 1, dim: 32 }, 5), data);
+    const errorOf = async (numFeatures: number) => {
+      const performer = made({ mixer: "performer", position, numFeatures, numLayers: 1, dim: 32 }, 5);
+      // The same weights, under other names; the features are its own.
+      const dense = made({ mixer: "dense", position, numLayers: 1, dim: 32 }, 5).namedParameters();
+      for (const [name, cell] of performer.namedParameters()) cell.set(dense.get(name.replace(".performer.", "."))!);
+      const logits = await logitsOf(performer, data);
+      return Math.sqrt(logits.reduce((sum, value, i) => sum + (value - expected[i]!) ** 2, 0));
+    };
+    const [few, many] = [await errorOf(4), await errorOf(2048)];
+    expect(many).toBeLessThan(few / 4);
+  }
+});
+
 test("is longer where positions are relative than any window it was trained on", async () => {
   const model = made({ position: "alibi", maxLength: 64 });
   expect(model.forward(arange(60, { device }).mod(13).reshape([1, 60])).shape).toEqual([1, 60, 13]);
