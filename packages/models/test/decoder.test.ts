@@ -169,6 +169,11 @@ test.each(["rope", "t5", "none"] as const)(
   "segments of attention with any positions compute the same, and stop gradients: %s",
   async (position) => {
     const [dense, xl] = [made({ mixer: "dense", position }), made({ mixer: "xl", position })];
+    // Scores large enough for positions to count.
+    for (const cell of [...dense.namedParameters(), ...xl.namedParameters()].flatMap(([name, each]) =>
+      /(query|key)\.weight$/.test(name) ? [each] : [],
+    ))
+      scope(() => cell.set(cell.value.mul(15)));
     const data = ids(1, 5);
     expectClose(await logitsOf(xl, data), await logitsOf(dense, data));
     const table = xl.tokens.weight;
