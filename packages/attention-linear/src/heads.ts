@@ -1,4 +1,4 @@
-import type { Tensor } from "@x/tensor";
+import { arange, type Tensor } from "@x/tensor";
 
 /** [batch, length, heads * headDim] seen as [batch, heads, length, headDim]: a view. */
 export const splitHeads = (x: Tensor, heads: number): Tensor => {
@@ -9,4 +9,13 @@ export const splitHeads = (x: Tensor, heads: number): Tensor => {
 export const joinHeads = (x: Tensor): Tensor => {
   const [batch, heads, length, dim] = x.shape as [number, number, number, number];
   return x.permute([0, 2, 1, 3]).reshape([batch, length, heads * dim]);
+};
+/** Unit vectors in the place of values [batch, heads, keys, any]: what attention makes of them, [batch, numHeads, queries, keys], are its weights. */
+export const unitValues = (values: Tensor): Tensor => {
+  const [batch, heads, keys] = values.shape as [number, number, number, number];
+  const at = arange(keys, { device: values.device });
+  return at
+    .eq(at.reshape([keys, 1]))
+    .cast(values.dtype)
+    .expand([batch, heads, keys, keys]);
 };

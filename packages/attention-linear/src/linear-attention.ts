@@ -2,7 +2,7 @@ import { Dropout, expectCounts, type Init, Linear, Module } from "@x/nn";
 import { type Pattern, window } from "@x/ops";
 import { ShapeError, show, Tensor, TensorError } from "@x/tensor";
 import type { FeatureMap } from "./features.ts";
-import { joinHeads, splitHeads } from "./heads.ts";
+import { joinHeads, splitHeads, unitValues } from "./heads.ts";
 import { attend, checkMask, type KernelAttention, type KernelSettings, settingsFor } from "./linear.ts";
 import type { LinearLayerCache, LinearStateShape } from "./linear-state.ts";
 import { localAttention } from "./local.ts";
@@ -118,22 +118,39 @@ export class LinearAttention extends Module {
     return (this.localHeads * this.numKvHeads) / this.numHeads;
   }
 
-  forward(x: Tensor, { positions, keyMask, cache, total }: LinearAttendOptions = {}): Tensor {
+  forward(x: Tensor, options: LinearAttendOptions = {}): Tensor {
+    const heads = this.#heads(x, options);
+    if (options.cache) this.#checkCached(options.cache.shape);
+    const o = this.#mixed(heads, options);
+    return this.dropout.forward(this.output.forward(joinHeads(o)));
+  }
+
+  /**
+   * What each query weighs of each key, [batch, numHeads, length, length]: its kernel's values, divided by their sum where the layer normalizes. Times the values of their heads they give what `forward` joins and projects.
+   * It is what the layer makes of unit vectors in the place of values, so it costs the square of the length that the layer is made to avoid.
+   */
+  weights(x: Tensor, options: Omit<LinearAttendOptions, "cache"> = {}): Tensor {
+    const heads = this.#heads(x, options);
+    return this.#mixed({ ...heads, v: unitValues(heads.v) }, options);
+  }
+
+  #heads(x: Tensor, { positions, keyMask, total }: LinearAttendOptions): Heads {
     const dim = this.query.inputDim;
     if (x.shape.length !== 3 || x.shape[2] !== dim)
       throw new ShapeError(`${this.constructor.name}: x must be [batch, length, ${dim}], got ${show(x.shape)}.`);
     checkMask(this.constructor.name, keyMask, x.shape.slice(0, 2));
-    if (cache) this.#checkCached(cache.shape);
     const [q, k] = [splitHeads(this.query.forward(x), this.numHeads), splitHeads(this.key.forward(x), this.numKvHeads)];
-    const heads = {
+    return {
       q: this.#turn(this.queryNorm?.forward(q) ?? q, positions, total),
       k: this.#turn(this.keyNorm?.forward(k) ?? k, positions, total, "forwardKeys"),
       v: splitHeads(this.value.forward(x), this.numKvHeads),
     };
+  }
+
+  #mixed(heads: Heads, { keyMask, cache }: LinearAttendOptions): Tensor {
     const [wide, near] = this.#apart(heads);
     const whole = this.#attend(wide, keyMask, cache);
-    const o = near ? Tensor.concat([whole, this.#attendNear(near, keyMask, cache)], 1) : whole;
-    return this.dropout.forward(this.output.forward(joinHeads(o)));
+    return near ? Tensor.concat([whole, this.#attendNear(near, keyMask, cache)], 1) : whole;
   }
 
   /** Heads that see everything, and those that see a window. */

@@ -332,3 +332,46 @@ await describeDevices(
   },
   { describe, test },
 );
+
+describe("weights", () => {
+  const variants: Record<string, () => Partial<PerformerOptions>> = {
+    "causal, with a floor": () => ({}),
+    "without a floor, unchunked, with shared heads": () => ({ eps: 0, chunk: 64, numKvHeads: 2 }),
+    "both ways": () => ({ causal: false }),
+    "some heads in a window, rotated": () => ({
+      ...{ localHeads: 2, localWindow: 2, numKvHeads: 3, dim: 24 },
+      rotation: new RotaryPositions({ headDim: 4, maxLength: 16 }),
+    }),
+    "as performer-pytorch has them": () => performerPresets.lucidrains,
+  };
+
+  test.each(Object.entries(variants))("%s: times the values they make the layer's own output", async (_, options) => {
+    const layer = make(options());
+    const { numHeads, numKvHeads } = layer;
+    const x = seeded(() => randn([2, 9, layer.query.inputDim]), 4);
+    const [positions, keyMask] = [arange(9), arange(18).ne(11).reshape([2, 9])];
+    const weights = layer.weights(x, { positions, keyMask });
+    expect(weights.shape).toEqual([2, numHeads, 9, 9]);
+    const v = heads(layer.value, x, numKvHeads);
+    const shared = v
+      .unsqueeze(2)
+      .expand([2, numKvHeads, numHeads / numKvHeads, 9, layer.headDim])
+      .reshape([2, numHeads, 9, layer.headDim]);
+    const expected = layer.forward(x, { positions, keyMask });
+    await expect(layer.output.forward(joined(weights.matmul(shared)))).toBeCloseToTensor(expected, close);
+    expect(await weights.slice(0, 1, 2).slice(3, 2, 3).abs().max().item()).toBe(0);
+  });
+
+  test("are the kernel's values of two positions over those of all that are seen", async () => {
+    const layer = make({ eps: 0 });
+    const x = seeded(() => randn([1, 5, 12]), 4);
+    const of = (projection: Linear, side: "query" | "key") => layer.features.forward(heads(projection, x, 6), { side, causal: true });
+    const [q, k] = [of(layer.query, "query"), of(layer.key, "key")];
+    const kernel = q.values.matmul(k.values.mul(k.logScale!.exp()).transpose());
+    const past = arange(5)
+      .le(arange(5).reshape([5, 1]))
+      .cast("f32");
+    const seen = kernel.mul(past);
+    await expect(layer.weights(x)).toBeCloseToTensor(seen.div(seen.sum(-1, { keepDims: true })), close);
+  });
+});

@@ -1,7 +1,7 @@
 import { expectCounts, type Init, isTraining, Linear, Module } from "@x/nn";
 import { and, attention, blockMap, causal as causalPattern, type Pattern } from "@x/ops";
 import { currentGenerator, ShapeError, show, statisticsOf, type Tensor, TensorError } from "@x/tensor";
-import { joinHeads, splitHeads } from "./heads.ts";
+import { joinHeads, splitHeads, unitValues } from "./heads.ts";
 import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
 
 /** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what is cached. */
@@ -177,13 +177,26 @@ export class SelfAttention extends Heads {
     this.rotation = options.rotation;
   }
 
-  forward(x: Tensor, { positions, keyMask, cache, total }: AttendOptions = {}): Tensor {
+  forward(x: Tensor, options: AttendOptions = {}): Tensor {
+    const { keyMask, cache } = options;
+    const heads = this.#heads(x, options);
+    const o = cache ? cache.attend(heads, this.#look(heads.q)) : this.attend(heads, keyMask, this.causal);
+    return this.output.forward(joinHeads(o));
+  }
+
+  /**
+   * What each query weighs of each key, [batch, numHeads, length, length]: rows sum to 1, and times the values of their heads they give what `forward` joins and projects. Fused kernels never hold it: it is what they
+   * make of unit vectors in the place of values, so that whatever acts in `forward` acts here.
+   */
+  weights(x: Tensor, options: Omit<AttendOptions, "cache"> = {}): Tensor {
+    const heads = this.#heads(x, options);
+    return this.attend({ ...heads, v: unitValues(heads.v) }, options.keyMask, this.causal);
+  }
+
+  #heads(x: Tensor, { positions, total }: AttendOptions): NewHeads {
     const q = this.#turn(this.queries(x), positions, total);
     const { k, v } = this.keysAndValues(x, "x");
-    const turned = this.#turn(k, positions, total, "forwardKeys");
-    const heads = { q, k: turned, v };
-    const o = cache ? cache.attend(heads, this.#look(q)) : this.attend(heads, keyMask, this.causal);
-    return this.output.forward(joinHeads(o));
+    return { q, k: this.#turn(k, positions, total, "forwardKeys"), v };
   }
 
   /** What a cache has to know; whatever would change what is computed and cannot act over one is refused, not left out. */

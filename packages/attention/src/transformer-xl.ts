@@ -30,6 +30,13 @@ export interface TransformerXLOptions {
   readonly outputInit?: Init;
 }
 
+export interface SegmentOptions {
+  /** [batch, any, dim]: what entered the layer before; none by itself. Zeros are a memory too, which is seen. */
+  readonly memory?: Tensor | undefined;
+  /** bool [batch, memory and length]: true where a key may be seen. */
+  readonly keyMask?: Tensor | undefined;
+}
+
 /**
  * Transformer-XL's causal attention over a memory of what came before: scores ((q_i + u) . k_j + (q_i + v) . W_R R_d) / sqrt(headDim), with d the distance back from query to key. x [batch, length, dim] ->
  * [batch, length, dim]. No gradient flows into the memory. Composed of products and a softmax: memory grows with length times keys. Dai et al. 2019, arXiv 1901.02860, section 3.3.
@@ -87,34 +94,51 @@ export class TransformerXLAttention extends Module {
     this.#pattern = pattern && new PatternScores(pattern);
   }
 
-  /** memory [batch, any, dim]: what entered the layer before; none by itself. Zeros are a memory too, which is seen. keyMask bool [batch, memory and length]: true where a key may be seen. */
-  forward(x: Tensor, { memory, keyMask }: { readonly memory?: Tensor | undefined; readonly keyMask?: Tensor | undefined } = {}): Tensor {
+  forward(x: Tensor, options: SegmentOptions = {}): Tensor {
+    const normed = this.#read(x, options);
+    const weights = this.#weights(x, normed, options.keyMask);
+    const thin = this.dropout > 0 && isTraining() ? dropout(weights, this.dropout) : weights;
+    return this.output.forward(joinHeads(thin.matmul(this.#shared(this.value, normed))));
+  }
+
+  /** What each query weighs of each key, those of the memory first: [batch, numHeads, length, memory and length]. Rows sum to 1, and times the values of their heads they give what `forward` joins and projects. */
+  weights(x: Tensor, options: SegmentOptions = {}): Tensor {
+    return this.#weights(x, this.#read(x, options), options.keyMask);
+  }
+
+  /** Memory and input, refused where they do not fit, after the norm where there is one. */
+  #read(x: Tensor, { memory, keyMask }: SegmentOptions): Tensor {
     const dim = this.query.weight.shape[1]!;
     for (const [name, given] of Object.entries({ x, memory }))
       if (given && (given.shape.length !== 3 || given.shape[2] !== dim || given.shape[0] !== x.shape[0]))
         throw new ShapeError(
           `TransformerXLAttention: ${name} must be [${name === "x" ? "batch" : x.shape[0]}, length, ${dim}], got ${show(given.shape)}.`,
         );
-    const length = x.shape[1]!;
     const all = memory ? Tensor.concat([noGrad(() => memory.copy()), x], 1) : x;
     const keys = all.shape[1]!;
     if (keyMask && show(keyMask.shape) !== show([x.shape[0]!, keys]))
       throw new ShapeError(`TransformerXLAttention: keyMask must be bool [${x.shape[0]}, ${keys}], got ${show(keyMask.shape)}.`);
-    const { numHeads, numKvHeads, distance, distances, clampLength } = this;
-    const normed = this.norm?.forward(all) ?? all;
+    return this.norm?.forward(all) ?? all;
+  }
+
+  /** Heads of keys or values, each as often as query heads share it. */
+  #shared(layer: Linear, normed: Tensor): Tensor {
+    return repeatHeads(splitHeads(layer.forward(normed), this.numKvHeads), this.numHeads);
+  }
+
+  #weights(x: Tensor, normed: Tensor, keyMask: Tensor | undefined): Tensor {
+    const [length, keys] = [x.shape[1]!, normed.shape[1]!];
+    const { numHeads, distance, distances, clampLength } = this;
     const q = splitHeads(this.query.forward(normed.slice(1, keys - length, keys)), numHeads);
-    const shared = (layer: Linear) => repeatHeads(splitHeads(layer.forward(normed), numKvHeads), numHeads);
-    const [k, values] = [shared(this.key), shared(this.value)];
     const more = (bias: Parameter) => q.add(bias.value.cast(q.dtype).unsqueeze(1));
+    const k = this.#shared(this.key, normed);
     const content = more(this.u).matmul(k.transpose());
     const position = relativeScores(more(this.v), { distance, distances, keys, clampLength });
     const past = this.#seen(length, keys, x);
     const seen = keyMask ? past.and(keyMask.reshape([-1, 1, 1, keys])) : past;
     const plain = content.add(position).mul(this.headDim ** -0.5);
     const scores = this.#pattern ? plain.add(this.#pattern.forward(length, keys, x)) : plain;
-    const weights = softmax({ x: seen.expand(scores.shape).where(scores, -1e30) });
-    const thin = this.dropout > 0 && isTraining() ? dropout(weights, this.dropout) : weights;
-    return this.output.forward(joinHeads(thin.matmul(values)));
+    return softmax({ x: seen.expand(scores.shape).where(scores, -1e30) });
   }
 
   #seen(length: number, keys: number, { device }: Tensor): Tensor {

@@ -1,3 +1,4 @@
+import { joinHeads, repeatHeads, type SelfAttention, splitHeads } from "@x/attention";
 import { wasm } from "@x/kernels-wasm";
 import { meanCrossEntropy } from "@x/ops";
 import { arange, type Device, Generator, scope, setDefaultDevice, type Tensor, tensor, valueAndGrad, withGenerator } from "@x/tensor";
@@ -14,6 +15,7 @@ import {
   type ResidualKind,
   residuals,
 } from "../src/decoder/index.ts";
+import { RelativePerformer } from "../src/decoder/relative-performer.ts";
 
 let device: Device;
 beforeAll(async () => {
@@ -75,6 +77,28 @@ describe.each(pairs)("%s with positions %s", (mixer, position) => {
     }
     expect(losses.every(Number.isFinite)).toBe(true);
     expect(losses.at(-1)).toBeLessThan(losses[0]! - 0.02);
+  });
+
+  test("the weights of a layer times its values make what its mixer gives", async () => {
+    for (const residual of ["pre", "post"] as const) {
+      const model = made({ ...config, residual });
+      const tokens = tokensOf(ids(2, 5));
+      const weights = model.attentionWeights(tokens, 1);
+      expect(weights.shape).toEqual([2, base.numHeads, length, length]);
+      const { attention, mixer: mix } = model.blocks[1]!;
+      const stream = model.hiddenStates(tokens)[1]!;
+      const read = residual === "pre" ? attention.norm.forward(stream) : stream;
+      const { output } = mix instanceof RelativePerformer ? mix.performer : (mix as SelfAttention);
+      const values = repeatHeads(splitHeads(mix.value.forward(read), 2), base.numHeads);
+      const expected = (await mix.forward(read, { positions: arange(length, { device }) }).data()) as Float32Array;
+      expectClose((await output.forward(joinHeads(weights.matmul(values))).data()) as Float32Array, expected);
+      // Nobody weighs what the layer's pattern hides.
+      const data = await weights.data();
+      const pattern = model.pattern(1);
+      const hidden = (at: number) => pattern.times(Math.floor(at / length) % length, at % length) === 0;
+      expect(data.some((value, at) => value !== 0 && hidden(at))).toBe(false);
+      expect(data.some((value, at) => value === 0 && !hidden(at))).toBe(false);
+    }
   });
 
   test("a state gives what the whole sequence gives, prompts of different lengths side by side", async () => {
@@ -218,6 +242,12 @@ test.each([
   [{ window: 0 }, /Decoder: window must be/],
 ])("refuses %j", (config, message) => {
   expect(() => made(config as Partial<DecoderConfig>)).toThrow(message);
+});
+
+test("has no weights and no pattern of a layer that it does not have", () => {
+  const model = made({});
+  expect(() => model.attentionWeights(tokensOf(ids(1, 5)), 2)).toThrow("Decoder.attentionWeights: layer must be from 0 to 1, got 2.");
+  expect(() => model.pattern(-1)).toThrow("Decoder.pattern: layer must be from 0 to 1, got -1.");
 });
 
 test("refuses more tokens than its tables hold, with and without a state", () => {

@@ -12,9 +12,10 @@ import {
   RMSNorm,
   SandwichNorm,
 } from "@x/norm";
+import { causal, type Pattern } from "@x/ops";
 import type { Tensor } from "@x/tensor";
 import type { FullDecoderConfig } from "./config.ts";
-import { type Inits, type Mix, type MixOptions, mixerOf, type Shared } from "./mixers.ts";
+import { type Inits, type Mix, type MixOptions, mixerOf, patternOf, type Shared } from "./mixers.ts";
 
 export const normOf = ({ norm, dim, eps, bias }: FullDecoderConfig): Norm =>
   norm === "rms" ? new RMSNorm({ dim, eps }) : new LayerNorm({ dim, eps, bias });
@@ -71,6 +72,7 @@ export class Block extends Module {
   readonly attention: Placed<[MixOptions]>;
   readonly mlp: Branch;
   readonly #mixer: Mix;
+  readonly #pattern: Pattern | undefined;
   /** Whether the mixer reads the stream through its norm. */
   readonly #normsFirst: boolean;
 
@@ -79,7 +81,8 @@ export class Block extends Module {
     const { dim, hiddenDim, activation, dropout, bias } = config;
     const inits = initsOf(config);
     this.#normsFirst = readsThroughNorm(config);
-    this.#mixer = mixerOf(config, layer, shared, inits);
+    this.#pattern = patternOf(config, layer);
+    this.#mixer = mixerOf(config, this.#pattern, shared, inits);
     this.attention = placed(config, new Mixing(this.#mixer, dropout));
     // DeepNorm makes both weights of a feed-forward smaller.
     const init = config.residual === "deep" ? inits.outputInit : inits.init;
@@ -91,6 +94,16 @@ export class Block extends Module {
 
   get mixer(): Mix {
     return this.#mixer;
+  }
+
+  /** Who may look at whom. */
+  get pattern(): Pattern {
+    return this.#pattern ?? causal();
+  }
+
+  /** What each head weighs of each position, [batch, numHeads, length, length], for a stream without a memory. */
+  weights(x: Tensor, options: Pick<MixOptions, "positions" | "keyMask">): Tensor {
+    return this.#mixer.weights(this.#normsFirst ? this.attention.norm.forward(x) : x, options);
   }
 
   /** Memory is of the stream, as x is. */

@@ -2,6 +2,7 @@ import { type AttentionCache, KvCache, type KvCacheOptions } from "@x/attention"
 import { LinearState, type PerformerAttention } from "@x/attention-linear";
 import { type CausalLM, Dropout, Embedding, Linear, type ModelState, Module, normal } from "@x/nn";
 import type { Norm } from "@x/norm";
+import type { Pattern } from "@x/ops";
 import { LearnedPositions, SinusoidalPositions } from "@x/posenc";
 import { arange, ShapeError, Tensor, TensorError } from "@x/tensor";
 import { Block, normOf, readsThroughNorm } from "./block.ts";
@@ -137,6 +138,24 @@ export class Decoder extends Module implements CausalLM {
         1,
       ),
     );
+  }
+
+  /**
+   * What each head of a layer weighs of each position, for tokens i32 [batch, length]: [batch, numHeads, length, length]. Rows sum to 1, and times the values of their heads they give what the layer joins and projects: softmax over
+   * the layer's pattern, or a Performer's kernel. Segments make no difference, as each looks at all before it.
+   */
+  attentionWeights(tokens: Tensor, layer: number, options: Pick<DecoderOptions, "positions" | "keyMask"> = {}): Tensor {
+    const block = this.blocks[layer];
+    if (!block) throw new TensorError(`Decoder.attentionWeights: layer must be from 0 to ${this.blocks.length - 1}, got ${layer}.`);
+    const positions = options.positions ?? arange(tokens.shape[1]!, { device: tokens.device });
+    return block.weights(this.hiddenStates(tokens, { ...options, positions })[layer]!, { positions, keyMask: options.keyMask });
+  }
+
+  /** Who may look at whom in a layer: the pattern of its block map. */
+  pattern(layer: number): Pattern {
+    const block = this.blocks[layer];
+    if (!block) throw new TensorError(`Decoder.pattern: layer must be from 0 to ${this.blocks.length - 1}, got ${layer}.`);
+    return block.pattern;
   }
 
   /** [batch, length, dim] -> logits [batch, length, vocabSize] */

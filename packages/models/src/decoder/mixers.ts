@@ -23,6 +23,8 @@ export interface MixOptions {
 export interface Mix extends Module {
   readonly value: Linear;
   forward(x: Tensor, options: MixOptions): Tensor;
+  /** What each head weighs of each key: [batch, numHeads, length, length]. */
+  weights(x: Tensor, options: MixOptions): Tensor;
 }
 
 export interface Inits {
@@ -59,14 +61,19 @@ export function cacheKind({ mixer, position }: FullDecoderConfig): "keys" | "sum
   return "keys";
 }
 
-export function mixerOf(config: FullDecoderConfig, layer: number, shared: Shared, { init, valueInit, outputInit }: Inits): Mix {
-  const mixer = made(config, layer, shared, { init, outputInit });
+export function mixerOf(
+  config: FullDecoderConfig,
+  pattern: Pattern | undefined,
+  shared: Shared,
+  { init, valueInit, outputInit }: Inits,
+): Mix {
+  const mixer = made(config, pattern, shared, { init, outputInit });
   // DeepNorm begins values, and not queries and keys, smaller.
   if (valueInit !== init) mixer.value.weight.write(valueInit(mixer.value.weight.shape, currentGenerator("Decoder")));
   return mixer;
 }
 
-function made(config: FullDecoderConfig, layer: number, shared: Shared, inits: Omit<Inits, "valueInit">): Mix {
+function made(config: FullDecoderConfig, pattern: Pattern | undefined, shared: Shared, inits: Omit<Inits, "valueInit">): Mix {
   const { dim, numHeads, numKvHeads, mixer, dropout, bias, numFeatures, redrawEvery } = config;
   const { rotation, distanceBias, distances } = shared;
   const common = { dim, numHeads, numKvHeads, causal: true, bias, biasInit: zerosInit, ...inits };
@@ -76,13 +83,16 @@ function made(config: FullDecoderConfig, layer: number, shared: Shared, inits: O
     const performer = new PerformerAttention({ ...common, ...kernel, rotation });
     return distanceBias || distances ? new RelativePerformer({ performer, distanceBias, distances, init: inits.init }) : performer;
   }
-  const pattern = patternOf(config, layer);
   if (distances) return new TransformerXLAttention({ dim, numHeads, numKvHeads, distances, pattern, dropout, ...inits });
   const options = { ...common, rotation, distanceBias, dropout, pattern };
   return mixer === "xl" ? new SegmentAttention(options) : new SelfAttention(options);
 }
 
-function patternOf({ mixer, window: width, blockSize, numRandomBlocks, maxLength }: FullDecoderConfig, layer: number): Pattern | undefined {
+/** Who may look at whom in a layer, where that is less than everything before. */
+export function patternOf(
+  { mixer, window: width, blockSize, numRandomBlocks, maxLength }: FullDecoderConfig,
+  layer: number,
+): Pattern | undefined {
   if (mixer === "longformer") return window(width - 1);
   return mixer === "bigbird" ? causalBigBird({ blockSize, numRandomBlocks, maxLength, layer }) : undefined;
 }

@@ -43,15 +43,19 @@ export class RelativePerformer extends Module {
     return this.performer.value;
   }
 
-  forward(x: Tensor, { keyMask }: MixOptions): Tensor {
+  forward(x: Tensor, options: MixOptions): Tensor {
+    const { performer } = this;
+    const v = repeatHeads(splitHeads(performer.value.forward(x), performer.numKvHeads), performer.numHeads);
+    return performer.dropout.forward(performer.output.forward(joinHeads(this.weights(x, options).cast(v.dtype).matmul(v))));
+  }
+
+  /** The kernel's values, divided by their sums: [batch, numHeads, length, length]. */
+  weights(x: Tensor, { keyMask }: MixOptions): Tensor {
     const { performer } = this;
     const { numHeads, numKvHeads, features } = performer;
     const length = x.shape[1]!;
     const q = splitHeads(performer.query.forward(x), numHeads);
-    const [k, v] = [performer.key, performer.value].map((layer) => repeatHeads(splitHeads(layer.forward(x), numKvHeads), numHeads)) as [
-      Tensor,
-      Tensor,
-    ];
+    const k = repeatHeads(splitHeads(performer.key.forward(x), numKvHeads), numHeads);
     const more = (bias: Parameter | undefined) => (bias ? q.add(bias.value.cast(q.dtype).unsqueeze(1)) : q);
     const queries = features.forward(more(this.u), { side: "query", causal: true }).values;
     const keys = features.forward(k, { side: "key", causal: true });
@@ -60,8 +64,7 @@ export class RelativePerformer extends Module {
     const seen = keyMask ? past.and(keyMask.reshape([-1, 1, 1, length])) : past;
     const products = queries.matmul(keys.values.transpose()).maximum(1e-30).log();
     const scores = products.add(keys.logScale?.transpose() ?? 0).add(this.#bias(more(this.v), length));
-    const weights = softmax({ x: seen.expand(scores.shape).where(scores, -1e30) });
-    return performer.dropout.forward(performer.output.forward(joinHeads(weights.cast(v.dtype).matmul(v))));
+    return softmax({ x: seen.expand(scores.shape).where(scores, -1e30) });
   }
 
   /** [1 or batch, numHeads, length, length]: what distances add to the logarithm of the kernel. */
