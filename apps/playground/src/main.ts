@@ -1,4 +1,5 @@
 import { attentionView } from "./page/attention-view.ts";
+import { blocksView } from "./page/blocks-view.ts";
 import { curveView } from "./page/curve-view.ts";
 import { byId } from "./page/dom.ts";
 import { download } from "./page/download.ts";
@@ -57,6 +58,7 @@ const views = [
   curveView(byId<HTMLCanvasElement>("curve")),
   sampleView(send),
   attentionView(send),
+  blocksView(),
 ];
 themeSwitch(byId("theme"));
 for (const view of views) view(state);

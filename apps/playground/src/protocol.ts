@@ -1,4 +1,5 @@
 import type { MemoryFigures } from "@x/tensor";
+import type { ModelParts } from "./model-parts.ts";
 
 /** What to train on: the sources this page is made of, or a text of the user's. */
 export type TextChoice = { readonly kind: "sources" } | { readonly kind: "own"; readonly name: string; readonly text: string };
@@ -15,6 +16,7 @@ export interface DeviceWords {
 /** A run that has begun. */
 export interface RunWords {
   readonly preset: string;
+  readonly parts: ModelParts;
   readonly device: string;
   readonly text: string;
   readonly characters: number;
@@ -51,6 +53,19 @@ export interface AttentionWords {
   readonly tokens: readonly string[];
   /** [length, length]: row i says where position i looks; each row sums to 1. */
   readonly weights: Float32Array;
+  readonly blocks: BlockWords;
+}
+
+/** In a `BlockWords`: some pairs of the two blocks are seen otherwise than others. */
+export const inPart = -1;
+
+/** Which blocks of positions see which others, in the layer that is looked at, for the whole text on display. */
+export interface BlockWords {
+  /** Positions of the text, and of a block; the last block may be shorter. */
+  readonly length: number;
+  readonly size: number;
+  /** Row after row, how often the queries of a block see the keys of another: 0 not at all, m like m equal keys, or `inPart`. */
+  readonly times: Int16Array;
 }
 
 /** From the page to its worker. */
@@ -58,6 +73,7 @@ export type Command =
   | {
       readonly type: "start";
       readonly preset: string;
+      readonly parts: ModelParts;
       readonly device: string;
       readonly text: TextChoice;
       readonly steps: number;

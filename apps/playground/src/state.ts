@@ -12,6 +12,8 @@ export interface State {
   /** What the worker was asked and has not answered yet. */
   readonly waiting: Command["type"] | undefined;
   readonly run: RunWords | undefined;
+  /** The last run that a checkpoint began: the form takes its choices over. */
+  readonly opened: RunWords | undefined;
   /** Steps done, the last ones all of them. */
   readonly records: readonly StepWords[];
   readonly evaluations: readonly { readonly step: number; readonly valLoss: number }[];
@@ -30,8 +32,8 @@ export interface Notice {
 }
 
 export const initial: State = {
-  ...{ ready: undefined, phase: "none", waiting: undefined, run: undefined, records: [], evaluations: [] },
-  ...{ memory: undefined, samples: [], attention: undefined, notice: undefined },
+  ...{ ready: undefined, phase: "none", waiting: undefined, run: undefined, opened: undefined, records: [] },
+  ...{ evaluations: [], memory: undefined, samples: [], attention: undefined, notice: undefined },
 };
 
 /** What happens: the worker reports, the page asks, the worker itself breaks down, a notice is put away. */
@@ -57,7 +59,8 @@ const reducers: Reducers = {
     ...(phase === "none" && ready.kept && { notice: offer(ready.kept) }),
     ...(phase === "ended" && notice && { notice: { ...notice, kept: ready.kept?.step } }),
   }),
-  begun: (_, { run, paused }) => ({
+  begun: ({ opened }, { run, paused }) => ({
+    opened: paused ? run : opened,
     ...{ run, phase: paused ? "paused" : "training", waiting: undefined, records: [], evaluations: [], memory: undefined, samples: [] },
     ...{ attention: undefined, notice: run.notes.length > 0 ? { kind: "note", words: run.notes.join(" ") } : undefined },
   }),

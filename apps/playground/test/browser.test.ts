@@ -173,9 +173,9 @@ describe.skipIf(!present)("the page in Chromium", () => {
     await page.keyboard.press("Enter");
     await page.locator("#samples strong", { hasText: "const a" }).waitFor();
     await page.locator("#reading", { hasText: "at 32 looks at" }).waitFor();
-    await tabTo("#position");
+    await tabTo("#place");
     await page.keyboard.press("ArrowLeft");
-    expect(await page.locator("#position").getAttribute("aria-valuetext")).toMatch(/at 31 looks at/);
+    expect(await page.locator("#place").getAttribute("aria-valuetext")).toMatch(/at 31 looks at/);
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
   });
 

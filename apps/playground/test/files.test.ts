@@ -46,6 +46,16 @@ describe("the file of a run", () => {
     expect([...(await opened!.readers.state!.values("a.weight"))]).toEqual([-5]);
   });
 
+  test("holds the parts of its model; one of before there was a choice holds GPT-2", async () => {
+    expect(describedRun(json, "F").parts).toEqual({});
+    const parts = { mixer: "bigbird", position: "rope", numKvHeads: 1 };
+    const chosen = { trainer: { description: { ...json.trainer.description, parts } } };
+    const files = filesOn(memoryShelf());
+    await saveTraining("runs/1", { ...saved(5), json: chosen }, { files });
+    const { blob } = await packRun("runs/1", files);
+    expect(describedRun(await unpackRun(blob, "F", "runs/2", files), "F")).toMatchObject({ parts, preset: { id: "gpt-tiny" } });
+  });
+
   const refusal = async (file: Blob) => {
     const files = filesOn(memoryShelf());
     const error = await unpackRun(file, "F.bin", "runs/2", files).catch((error: Error) => error.message);
@@ -65,6 +75,8 @@ describe("the file of a run", () => {
   test("of a model that this page does not have is refused by its name", () => {
     const other = { trainer: { description: { ...json.trainer.description, preset: "gpt-huge" } } };
     expect(() => describedRun(other, "F")).toThrow('F: holds a model "gpt-huge", which this page does not have');
+    const later = { trainer: { description: { ...json.trainer.description, parts: { mixer: "retention" } } } };
+    expect(() => describedRun(later, "F")).toThrow('F: holds a model with mixer "retention", which this page does not have');
     expect(() => describedRun({}, "F")).toThrow("F: does not say which model it holds");
   });
 });

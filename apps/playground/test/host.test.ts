@@ -1,5 +1,6 @@
 import { wasm } from "@x/kernels-wasm";
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import type { ModelParts } from "../src/model-parts.ts";
 import type { Command, Report } from "../src/protocol.ts";
 import { Host } from "../src/worker/host.ts";
 
@@ -47,7 +48,7 @@ function hosted() {
 }
 
 const text = { kind: "own", name: "T", text: "the cat sat on the mat.\n".repeat(100) } as const;
-const start = (steps: number): Command => ({ type: "start", preset: "gpt-tiny", device: "any", text, steps, seed: 1 });
+const start = (steps: number): Command => ({ type: "start", preset: "gpt-tiny", parts: {}, device: "any", text, steps, seed: 1 });
 
 beforeEach(() => {
   opened.refuse = false;
@@ -86,6 +87,48 @@ describe("a device that goes away", () => {
     expect(await next("failed")).toMatchObject({ words: "unplugged", kept: step, ended: true });
     await ask({ type: "pause" });
     expect(await next("failed")).toMatchObject({ command: "pause", words: expect.stringContaining("Start a run first"), ended: false });
+  });
+});
+
+describe("parts other than GPT-2's", () => {
+  const chosen: ModelParts[] = [
+    { mixer: "longformer", position: "alibi", norm: "rms" },
+    { mixer: "performer", position: "rope", numKvHeads: 1 },
+    { mixer: "bigbird", position: "t5", residual: "deep" },
+    { mixer: "xl", position: "xl", residual: "post" },
+  ];
+  test.each(chosen)("%j: train, write, show what they look at, and go on from their file to the same bits", async (parts) => {
+    const { ask, next, reports } = hosted();
+    const begin = { ...start(100), parts } as Command;
+    await ask(begin);
+    expect(await next("begun")).toMatchObject({ run: { parts } });
+    await next("finished");
+    const expected = reports.filter((report) => report.type === "evaluated").at(-1);
+    const { blocks, weights, tokens } = await next("looked");
+    expect(weights).toHaveLength(tokens.length ** 2);
+    expect(blocks).toMatchObject({ length: 32, size: parts.mixer === "bigbird" ? 4 : 2 });
+    // Less than a causal map has.
+    const count = Math.sqrt(blocks.times.length);
+    const sparse = blocks.times.filter((times) => times !== 0).length < (count * (count + 1)) / 2;
+    expect(sparse).toBe(parts.mixer === "longformer" || parts.mixer === "bigbird");
+
+    await ask(begin);
+    await ask({ type: "pause" });
+    await next("paused");
+    await ask({ type: "save" });
+    const { file, name } = await next("saved");
+    await ask({ type: "open", file, name, device: "any", text });
+    expect(await next("begun")).toMatchObject({ run: { parts, steps: 100 }, paused: true });
+    await ask({ type: "resume" });
+    await next("finished");
+    expect(expected).toMatchObject({ step: 100 });
+    expect(reports.filter((report) => report.type === "evaluated").at(-1)).toEqual(expected);
+  });
+
+  test("that make no model are refused with words", async () => {
+    const { ask, next } = hosted();
+    await ask({ ...start(24), parts: { numKvHeads: 3 } } as Command);
+    expect(await next("failed")).toMatchObject({ words: expect.stringContaining("numHeads 2 must be a multiple of numKvHeads 3") });
   });
 });
 

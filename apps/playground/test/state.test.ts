@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
+import { knownParts, misfit, partsOf, partsWords } from "../src/model-parts.ts";
 import { statusOf } from "../src/page/run-view.ts";
 import { deviceWords } from "../src/page/setup-view.ts";
+import { presetOf } from "../src/presets.ts";
 import type { RunWords } from "../src/protocol.ts";
 import { type Event, initial, reduce, type State, speedOf, stepOf } from "../src/state.ts";
 
 const run: RunWords = {
-  ...{ preset: "gpt-tiny", device: "wasm", text: "T", characters: 9, vocabSize: 3, numParameters: 7, numLayers: 2, numHeads: 2 },
+  ...{ preset: "gpt-tiny", parts: {}, device: "wasm", text: "T", characters: 9, vocabSize: 3, numParameters: 7, numLayers: 2, numHeads: 2 },
   ...{ step: 0, steps: 50, notes: [] },
 };
 const begun: Event = { type: "begun", run, paused: false };
@@ -57,6 +59,20 @@ describe("a run", () => {
   test("that goes on from a checkpoint waits to be resumed", () => {
     expect(after(ready, { type: "begun", run, paused: true }, { type: "resumed" }).phase).toBe("training");
     expect(after(ready, { type: "begun", run, paused: true }).phase).toBe("paused");
+  });
+
+  test("that goes on from a checkpoint hands its choices to the form; a new one does not", () => {
+    const other: RunWords = { ...run, parts: { mixer: "bigbird" } };
+    expect(after(begun).opened).toBeUndefined();
+    const state = after({ type: "begun", run: other, paused: true }, begun);
+    expect(state).toMatchObject({ run: { parts: {} }, opened: { parts: { mixer: "bigbird" } } });
+  });
+
+  test("of other parts than GPT-2's names them", () => {
+    const parts = { mixer: "longformer", position: "alibi", norm: "rms", numKvHeads: 1 } as const;
+    expect(statusOf(after(ready, { ...begun, run: { ...run, parts } }))).toBe(
+      "Training: GPT, tiny with Longformer, ALiBi, RMSNorm, 1 head of keys on “T”, Processor",
+    );
   });
 
   test("what is to be known of it is said", () => {
@@ -112,4 +128,40 @@ describe("failures", () => {
 test("a browser that keeps a run offers it", () => {
   const state = reduce(initial, { ...ready, kept: { step: 1200, preset: "gpt-tiny", text: "T" } } as Event);
   expect(state.notice).toEqual({ kind: "note", words: "This browser keeps a run on “T”, at step 1,200.", kept: 1200 });
+});
+
+describe("the parts of a model", () => {
+  const preset = presetOf("gpt-baby")!;
+  const gpt2 = { mixer: "dense", position: "learned", norm: "layer", residual: "pre" };
+
+  test("are none where all are GPT-2's", () => {
+    expect(partsOf(gpt2, undefined, preset)).toEqual({});
+    expect(partsOf(gpt2, 4, preset)).toEqual({});
+    expect(partsOf({ ...gpt2, position: "t5", residual: "deep" }, 2, preset)).toEqual({ position: "t5", residual: "deep", numKvHeads: 2 });
+  });
+
+  test("have names", () => {
+    expect(partsWords({})).toBe("");
+    expect(partsWords({ mixer: "xl", position: "xl", residual: "sandwich", numKvHeads: 2 })).toBe(
+      "Transformer-XL, Relative (XL), Sandwich, 2 heads of keys",
+    );
+  });
+
+  test("that do not fit are said", () => {
+    for (const numKvHeads of [1, 2, 4]) expect(misfit({ numKvHeads }, preset)).toBeUndefined();
+    expect(misfit({ norm: "rms" }, preset)).toBeUndefined();
+    for (const numKvHeads of [3, 0, 8, -2, 1.5])
+      expect(misfit({ numKvHeads }, preset)).toBe(
+        `The 4 heads of GPT, baby cannot share ${numKvHeads} of keys and values. Choose 1, 2 or 4.`,
+      );
+  });
+
+  test("that this page does not have are named", () => {
+    expect(knownParts(undefined)).toEqual({});
+    expect(knownParts({ mixer: "performer", numKvHeads: 2 })).toEqual({ mixer: "performer", numKvHeads: 2 });
+    expect(knownParts({ mixer: "toString" })).toEqual({ unknown: 'mixer "toString"' });
+    expect(knownParts({ experts: 8 })).toEqual({ unknown: "experts 8" });
+    expect(knownParts({ numKvHeads: "2" })).toEqual({ unknown: 'numKvHeads "2"' });
+    expect(knownParts("dense")).toEqual({ unknown: 'parts "dense"' });
+  });
 });

@@ -12,7 +12,7 @@ const positions = 32;
 /** The map of one head, the choice of the head, and the position that is read out. */
 export function attentionView(send: (command: Command) => void): (state: State) => void {
   const [layer, head] = [byId<HTMLSelectElement>("layer"), byId<HTMLSelectElement>("head")];
-  const position = byId<HTMLInputElement>("position");
+  const position = byId<HTMLInputElement>("place");
   const canvas = byId<HTMLCanvasElement>("map");
   let shown: AttentionWords | undefined;
   const picture = new Picture(canvas, (context, { width }, colors) => {

@@ -44,6 +44,7 @@ export interface Colors {
   readonly accent: string;
   readonly faint: string;
   readonly second: string;
+  readonly ground: string;
 }
 
 function colorsOf(element: Element): Colors {
@@ -51,7 +52,7 @@ function colorsOf(element: Element): Colors {
   const color = (name: string) => style.getPropertyValue(`--${name}`);
   return {
     ...{ ink: color("ink"), muted: color("muted"), line: color("line") },
-    ...{ accent: color("accent"), faint: color("faint"), second: color("second") },
+    ...{ accent: color("accent"), faint: color("faint"), second: color("second"), ground: color("ground") },
   };
 }
 

@@ -1,3 +1,4 @@
+import { partsWords } from "../model-parts.ts";
 import { presetOf } from "../presets.ts";
 import type { Command } from "../protocol.ts";
 import { deviceTitle, type Phase, type State, speedOf, stepOf } from "../state.ts";
@@ -28,7 +29,9 @@ export function statusOf(state: State): string {
   if (waiting === "pause") return "Pausing after this step";
   if (waiting === "save") return "Saving";
   if (!run) return "Ready";
-  const what = `${presetOf(run.preset)?.title ?? run.preset} on “${run.text}”, ${deviceTitle(state, run.device)}`;
+  const parts = partsWords(run.parts);
+  const model = `${presetOf(run.preset)?.title ?? run.preset}${parts && ` with ${parts}`}`;
+  const what = `${model} on “${run.text}”, ${deviceTitle(state, run.device)}`;
   const begin = { none: "Ready", training: "Training", paused: "Paused", finished: "Finished", ended: "Ended" }[phase];
   return `${begin}: ${what}`;
 }

@@ -2,6 +2,7 @@ import { type Preset, presetOf, presets } from "../presets.ts";
 import type { Command, DeviceWords, TextChoice } from "../protocol.ts";
 import type { State } from "../state.ts";
 import { byId, chosenRadio, fileButton, setOptions, setText } from "./dom.ts";
+import { partsChooser } from "./parts-view.ts";
 import { readTextFile } from "./text-file.ts";
 
 interface Actions {
@@ -21,9 +22,11 @@ export function setupView({ send, tell }: Actions): (state: State) => void {
   );
   model.value = presets[1]!.id;
   const preset = () => presetOf(model.value)!;
+  const parts = partsChooser(preset);
   const toPreset = () => {
     steps.value = String(preset().training.steps);
     setText(byId("model-words"), wordsOf(preset()));
+    parts.show();
   };
   model.addEventListener("change", toPreset);
   toPreset();
@@ -33,7 +36,8 @@ export function setupView({ send, tell }: Actions): (state: State) => void {
     event.preventDefault();
     const chosen = text.choice();
     if (!chosen) return tell("There is no text yet. Paste one, or choose a file.");
-    send({ type: "start", preset: model.value, device: device.value, text: chosen, steps: Number(steps.value), seed: Number(seed.value) });
+    const numbers = { steps: Number(steps.value), seed: Number(seed.value) };
+    send({ type: "start", preset: model.value, parts: parts.chosen(), device: device.value, text: chosen, ...numbers });
     lookAtStage();
   });
   const load = (file: File) => {
@@ -46,6 +50,13 @@ export function setupView({ send, tell }: Actions): (state: State) => void {
   dropZone(document.documentElement, (file) => (/\.safetensors$/i.test(file.name) ? load(file) : text.take(file)));
   byId("recover").addEventListener("click", () => send({ type: "recover", device: device.value }));
   return (next) => {
+    const { opened } = next;
+    if (opened && opened !== state?.opened) {
+      model.value = opened.preset;
+      toPreset();
+      steps.value = String(opened.steps);
+      parts.take(opened.parts);
+    }
     state = next;
     setOptions(
       device,

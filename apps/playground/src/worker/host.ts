@@ -2,6 +2,7 @@ import type { Device } from "@x/tensor";
 import { presetOf } from "../presets.ts";
 import type { Command, Report, TextChoice } from "../protocol.ts";
 import { lookForDevices, openDevice } from "./device.ts";
+import { families } from "./families.ts";
 import type { TrainingText } from "./parts.ts";
 import { describedRun } from "./run-description.ts";
 import { unpackRun } from "./run-file.ts";
@@ -11,7 +12,7 @@ import { Session, type SessionOptions } from "./session.ts";
 type Handlers = { readonly [T in Command["type"]]: (command: Extract<Command, { type: T }>) => Promise<void> };
 
 /** What a session is made of, but for its device. */
-interface Plan extends Pick<SessionOptions, "preset" | "steps" | "seed" | "text" | "earlier" | "directory"> {
+interface Plan extends Pick<SessionOptions, "preset" | "parts" | "steps" | "seed" | "text" | "earlier" | "directory"> {
   /** Goes on from the checkpoint in the directory, and waits there to be resumed. */
   readonly restore: boolean;
 }
@@ -43,9 +44,9 @@ export class Host {
   }
 
   readonly #handlers: Handlers = {
-    start: ({ preset, device, text, steps, seed }) =>
+    start: ({ preset, parts, device, text, steps, seed }) =>
       this.#beginNew(device, text, async (_, text, directory) => ({
-        ...{ preset: presetOf(preset)!, steps, seed, text, directory, restore: false },
+        ...{ preset: presetOf(preset)!, parts, steps, seed, text, directory, restore: false },
       })),
     open: ({ file, name, device, text }) =>
       this.#beginNew(device, text, async (runs, text, directory) =>
@@ -93,10 +94,12 @@ export class Host {
   /** Puts a session in the place of the one that is there, which waits meanwhile. Where that fails, the old one goes on as if nothing had been. */
   async #begin(device: string, plan: Plan): Promise<void> {
     const { files, lasting } = await this.#runs;
+    const makeModel = await families[plan.preset.family](plan.parts);
     let made: Session | undefined;
     const lost = (error: Error) => made && void this.#lost(made, error);
     const make = async () => {
-      made = await sessionOn(await openDevice(device, lost), { ...plan, files, lasting, report: this.#report }, plan.restore);
+      const options = { ...plan, make: makeModel, files, lasting, report: this.#report };
+      made = await sessionOn(await openDevice(device, lost), options, plan.restore);
       return made;
     };
     const old = this.#session;
@@ -132,8 +135,8 @@ async function sessionOn(device: Device, options: Omit<SessionOptions, "device">
 
 /** The plan of a run that a checkpoint of this JSON goes on with. */
 function goingOn(json: unknown, name: string, text: TrainingText, directory: string): Plan {
-  const { run, preset } = describedRun(json, name);
-  return { preset, steps: run.steps, seed: run.seed, text, directory, earlier: run, restore: true };
+  const { run, preset, parts } = describedRun(json, name);
+  return { preset, parts, steps: run.steps, seed: run.seed, text, directory, earlier: run, restore: true };
 }
 
 async function textOf(choice: TextChoice): Promise<TrainingText> {

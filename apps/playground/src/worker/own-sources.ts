@@ -1,7 +1,7 @@
 /** The text that is always at hand: the sources of this page and of the packages it is made of, put in when the page is built. */
 const files: Readonly<Record<string, string>> = import.meta.glob(
   [
-    "../../../../packages/{tensor,ops,nn,norm,posenc,attention,models,optim,checkpoint,data,train,generate,kernels-wasm,kernels-webgpu}/src/**/*.ts",
+    "../../../../packages/{tensor,ops,nn,norm,posenc,attention,attention-linear,models,optim,checkpoint,data,train,generate,kernels-wasm,kernels-webgpu}/src/**/*.ts",
     "../**/*.ts",
     "!../../../../packages/*/src/**/*.gen.ts",
   ],

@@ -3,8 +3,9 @@ import { CharacterTokenizer, encodeText, evaluationWindows, splitTokens, type Te
 import { adamW, nanoGptCosine } from "@x/optim";
 import { type Device, Generator, withDevice, withGenerator } from "@x/tensor";
 import { evaluator, languageLoss, type StepRecord, Trainer, tokenBatch, trainStep } from "@x/train";
+import type { ModelParts } from "../model-parts.ts";
 import type { Preset } from "../presets.ts";
-import { families, type PlayModel } from "./families.ts";
+import type { MakeModel, PlayModel } from "./families.ts";
 import type { RunDescription } from "./run-description.ts";
 import { TextReading } from "./text-reading.ts";
 
@@ -18,6 +19,9 @@ export interface TrainingText {
 
 export interface PartsOptions {
   readonly preset: Preset;
+  readonly parts: ModelParts;
+  /** Makes the model of these. */
+  readonly make: MakeModel;
   readonly steps: number;
   readonly seed: number;
   readonly text: TrainingText;
@@ -45,7 +49,7 @@ export function parts(options: PartsOptions) {
   const { train, validation } = splitTokens(encodeText(tokenizer, options.text.text));
   const reading = new TextReading({ tokens: train, batch, context, seed, order: "shuffled", before: options.before });
   const made = withDevice(device, () => {
-    const play = withGenerator(new Generator({ seed, device }), () => families[preset.family](preset, tokenizer.vocabSize));
+    const play = withGenerator(new Generator({ seed, device }), () => options.make(preset, tokenizer.vocabSize));
     const optimizer = adamW({ betas, weightDecay }).init(play.model.namedParameters());
     // Dropout draws from a stream of its own, so that it does not depend on how the model was drawn.
     return { play, optimizer, generator: new Generator({ seed: seed + 2 ** 32, device }) };
@@ -75,10 +79,10 @@ interface Made {
   readonly tokenizer: Tokenizer;
 }
 
-function trainerOf({ preset, steps, seed, text, device, directory, files, onStep, onEvaluation, signal }: PartsOptions, made: Made) {
+function trainerOf({ preset, parts, steps, seed, text, device, directory, files, onStep, onEvaluation, signal }: PartsOptions, made: Made) {
   const { context, batch } = preset.training;
   const tokenizer = made.tokenizer.toJSON();
-  const description: RunDescription = { preset: preset.id, steps, seed, tokenizer, text: text.name, device: device.name };
+  const description: RunDescription = { preset: preset.id, parts, steps, seed, tokenizer, text: text.name, device: device.name };
   return new Trainer({
     step: made.step,
     run: { model: made.play.model, cells: made.optimizer.states(), device },

@@ -1,7 +1,7 @@
 import { type Device, noGrad, scope, setDefaultDevice, tensor, withDevice } from "@x/tensor";
 import type { StepRecord } from "@x/train";
 import type { Report, RunWords, StepWords } from "../protocol.ts";
-import { attentionMap } from "./attention-map.ts";
+import { blockWords } from "./block-words.ts";
 import { Gate } from "./gate.ts";
 import { type PartsOptions, parts } from "./parts.ts";
 import { packRun } from "./run-file.ts";
@@ -53,10 +53,10 @@ export class Session {
   }
 
   get words(): RunWords {
-    const { preset, steps, text, device } = this.#options;
+    const { preset, parts, steps, text, device } = this.#options;
     const { model, tokenizer, trainer } = this.#parts;
     return {
-      ...{ preset: preset.id, device: device.name, text: text.name, characters: text.text.length },
+      ...{ preset: preset.id, parts, device: device.name, text: text.name, characters: text.text.length },
       ...{ vocabSize: tokenizer.vocabSize, numParameters: model.numParameters },
       ...{ numLayers: preset.numLayers, numHeads: preset.numHeads },
       ...{ step: trainer.step, steps, notes: this.#notes },
@@ -198,18 +198,21 @@ export class Session {
   }
 
   async #look(): Promise<void> {
-    const { model, tokenizer, attentionAt, trainer } = this.#parts;
+    const { model, tokenizer, weightsAt, patternAt, blockSize, trainer } = this.#parts;
     const { layer, head } = this.#head;
-    const ids = tokenizer.encode(this.#shown).slice(0, Math.min(lookedAt, model.maxLength ?? lookedAt));
+    const text = tokenizer.encode(this.#shown).slice(0, model.maxLength);
+    const ids = text.slice(0, lookedAt);
     if (ids.length === 0) return;
-    const map = onDevice(this.#options.device, () => {
-      const { attention, x } = attentionAt(tensor(ids, { shape: [1, ids.length] }), layer);
-      return attentionMap(attention, x, head);
-    });
+    const map = onDevice(this.#options.device, () =>
+      weightsAt(tensor(ids, { shape: [1, ids.length] }), layer)
+        .slice(1, head, head + 1)
+        .copy(),
+    );
     const weights = (await map.data()) as Float32Array;
     map.dispose();
     const tokens = [...ids].map((id) => tokenizer.decode([id]));
-    this.#options.report({ type: "looked", step: trainer.step, layer, head, tokens, weights });
+    const blocks = blockWords(patternAt(layer), text.length, blockSize);
+    this.#options.report({ type: "looked", step: trainer.step, layer, head, tokens, weights, blocks });
   }
 }
 
