@@ -104,10 +104,10 @@ describe("the block map", () => {
 
   test("is said in a sentence", () => {
     expect(blockSummary(blockWords(causal(), 32))).toBe(
-      "32 positions in blocks of 2: 136 of 256 pairs of blocks are seen (53 %), 16 of them in part.",
+      "32 positions in blocks of 2: 136 of 256 pairs of blocks are seen (53\u00a0%), 16 of them in part.",
     );
     expect(blockSummary({ length: 8, size: 4, times: Int16Array.of(1, 0, 3, 1) })).toBe(
-      "8 positions in blocks of 4: 3 of 4 pairs of blocks are seen (75 %), 1 of them counted up to 3 times.",
+      "8 positions in blocks of 4: 3 of 4 pairs of blocks are seen (75\u00a0%), 1 of them counted up to 3 times.",
     );
   });
 });

@@ -11,7 +11,7 @@ import { buildSite, serveSite } from "./site.ts";
 
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const present = existsSync(executablePath);
-if (!present) console.warn(`browser: ${executablePath} is missing, 5 tests not run. Install Chromium, or set CHROMIUM to one.`);
+if (!present) console.warn(`browser: ${executablePath} is missing, 6 tests not run. Install Chromium, or set CHROMIUM to one.`);
 
 test.runIf(process.env.CI === "true")("the browser is there", () => expect(present, `${executablePath} is missing`).toBe(true));
 
@@ -143,6 +143,43 @@ describe.skipIf(!present)("the page in Chromium", () => {
     await status(page, "Finished: .*Processor");
     const measured = Number(await page.locator('#val-loss:not([value=""])').getAttribute("value"));
     expect(Math.abs(measured - losses[1]!)).toBeLessThan(1e-3);
+  });
+
+  test("with other parts trains, shows whom they let look at whom, and finds them again in its file", async () => {
+    const page = await visit("isolated");
+    await page.click("#parts summary");
+    for (const [part, value] of Object.entries({ mixer: "longformer", position: "alibi", norm: "rms" }))
+      await page.selectOption(`#${part}`, value);
+    await page.fill("#kv-heads", "3");
+    await page.click("#parts summary");
+    await start(page, 60);
+    // What does not fit is said, unfolded and under the cursor, and nothing begins.
+    await page.locator("#kv-heads:focus").waitFor();
+    expect(await page.locator("#kv-heads-words").textContent()).toBe(
+      "The 2 heads of GPT, tiny cannot share 3 of keys and values. Choose 1 or 2.",
+    );
+    expect(await page.locator("#status").textContent()).toBe("Ready");
+    await page.fill("#kv-heads", "1");
+    await start(page, 60);
+    await status(page, "Finished: GPT, tiny with Longformer, ALiBi, RMSNorm, 1 head of keys on");
+    const [first, last] = /from ([\d.]+) at step 1 to ([\d.]+)/.exec((await page.locator("#curve").getAttribute("aria-label"))!)!.slice(1);
+    expect(Number(last)).toBeLessThan(Number(first) - 0.5);
+    await page
+      .locator("#blocks")
+      .and(page.getByLabel(/^Block map of layer 1\. 32 positions in blocks of 2: 70 of 256 pairs of blocks are seen/))
+      .waitFor();
+    await page.locator("#reading", { hasText: "at 32 looks at" }).waitFor();
+    const loss = await validation(page, 60);
+    const path = await kept(page);
+    await page.close();
+
+    const again = await visit("isolated");
+    expect(await again.locator("#parts-words").textContent()).toBe("GPT-2’s");
+    await again.setInputFiles("#load-file", path);
+    await status(again, "Finished: GPT, tiny with Longformer");
+    expect(await validation(again, 60)).toBe(loss);
+    const values = ["model", "mixer", "position", "norm", "residual", "kv-heads"].map((id) => again.locator(`#${id}`).inputValue());
+    expect(await Promise.all(values)).toEqual(["gpt-tiny", "longformer", "alibi", "rms", "pre", "1"]);
   });
 
   test("works with the keyboard alone, on a phone's screen, in the colours chosen", async () => {

@@ -11,5 +11,5 @@ export function blockSummary({ length, size, times }: BlockWords): string {
     ...(most > 1 ? [`${times.filter((each) => each > 1).length} of them counted up to ${most} times`] : []),
   ];
   const positions = `${length} positions in blocks of ${size}`;
-  return `${positions}: ${seen} of ${times.length} pairs of blocks are seen (${share} %)${details.map((each) => `, ${each}`).join("")}.`;
+  return `${positions}: ${seen} of ${times.length} pairs of blocks are seen (${share}\u00a0%)${details.map((each) => `, ${each}`).join("")}.`;
 }
