@@ -1,6 +1,6 @@
 /** jax-js on its WebAssembly back end or, as the variant `webgpu`, on that; every workload under `jit`. */
 import { readFileSync } from "node:fs";
-import { batched, timed } from "../src/competitor.ts";
+import { batched, joined, timed } from "../src/competitor.ts";
 import { installIteratorHelpers, installWorkers } from "./browser-shims.mjs";
 
 export function competitor(variant = "wasm") {
@@ -8,7 +8,7 @@ export function competitor(variant = "wasm") {
     version: () => installedVersion(),
     async prepare({ work, inputs, threads, seed }) {
       installIteratorHelpers();
-      if (work.kind === "blocks" || work.dtype) return undefined; // Node 20 has no Float16Array, through which it takes f16
+      if (["blocks", "layer", "blockmap", "decode"].includes(work.kind) || work.dtype) return undefined; // Node 20 has no Float16Array, through which it takes f16
       const dawn = variant === "webgpu" ? await import("../src/dawn.ts") : undefined;
       const gpu = dawn?.installWebGPU();
       if (!gpu) installWorkers(threads);
@@ -24,7 +24,7 @@ export function competitor(variant = "wasm") {
 
 const once = (run) => timed(() => run(1));
 
-function prepareOp({ numpy: np, nn, jit, blockUntilReady }, work, inputs, sampler) {
+function prepareOp({ numpy: np, nn, jit, grad, blockUntilReady }, work, inputs, sampler) {
   const array = (name, shape) => np.array(inputs[name], { shape });
   const shape = [work.rows, work.cols];
   const heads = [1, work.heads, work.tokens, work.width];
@@ -37,21 +37,24 @@ function prepareOp({ numpy: np, nn, jit, blockUntilReady }, work, inputs, sample
       (x, weight, bias) => nn.standardize(x, -1, { epsilon: 1e-5 }).mul(weight).add(bias),
       [array("x", shape), array("weight", [work.cols]), array("bias", [work.cols])],
     ],
-    attention: () => [
-      (query, key, value) => nn.dotProductAttention(query, key, value, { isCausal: work.causal }),
-      ["q", "k", "v"].map((name) => byToken(array(name, heads))),
-    ],
+    attention: () => {
+      const attend = (query, key, value) => nn.dotProductAttention(query, key, value, { isCausal: work.causal });
+      const loss = (query, key, value, g) => np.sum(attend(query, key, value).mul(g));
+      const names = work.training ? ["q", "k", "v", "g"] : ["q", "k", "v"];
+      return [work.training ? grad(loss, { argnums: [0, 1, 2] }) : attend, names.map((name) => byToken(array(name, heads)))];
+    },
   }[work.kind]();
   const run = jit(f);
-  const call = () => run(...args.map((each) => each.ref));
+  const call = () => [run(...args.map((each) => each.ref))].flat();
   return {
     output: async () => {
-      const y = work.kind === "attention" ? byToken(call()) : call();
-      return Float32Array.from(await y.data());
+      const parts = [];
+      for (const y of call()) parts.push(await (work.kind === "attention" ? byToken(y) : y).data());
+      return joined(parts);
     },
     // What is disposed before it was waited for is never run, so all are kept to the end.
     sample: sampler(async (times) => {
-      const all = Array.from({ length: times }, call);
+      const all = Array.from({ length: times }, call).flat();
       await blockUntilReady(all);
       for (const y of all) y.dispose();
     }),

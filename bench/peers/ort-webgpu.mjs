@@ -5,13 +5,14 @@
 import { readFileSync } from "node:fs";
 import { batched } from "../src/competitor.ts";
 import { acceptSharedMemory, installWebGPU } from "../src/dawn.ts";
+import { byHead, byToken } from "../src/heads.ts";
 import { attentionModel, composedAttentionModel, gemmModel, rowsModel } from "../src/onnx-graphs.ts";
 
 export function competitor(variant) {
   return {
     version: () => JSON.parse(readFileSync(new URL("../package.json", import.meta.resolve("onnxruntime-web/webgpu")), "utf8")).version,
     async prepare({ work, inputs }) {
-      if (work.kind === "gpt" || work.kind === "blocks" || work.dtype) return undefined; // trains nothing
+      if (["gpt", "blocks", "layer", "blockmap", "decode"].includes(work.kind) || work.dtype || work.training) return undefined; // trains nothing
       const composed = variant === "webgpu-composed";
       if (composed && work.kind !== "attention") return undefined;
       const gpu = installWebGPU();
@@ -61,20 +62,4 @@ function place(ort, device, data, dims) {
   const buffer = device.createBuffer({ size: data.byteLength, usage: STORAGE | COPY_SRC | COPY_DST });
   device.queue.writeBuffer(buffer, 0, data);
   return ort.Tensor.fromGpuBuffer(buffer, { dataType: "float32", dims });
-}
-
-/** `[heads, tokens, width]` as `[tokens, heads, width]`. */
-const byToken = ({ heads, tokens, width }, data) => swapped(data, heads, tokens, width);
-
-/** And back. */
-const byHead = ({ heads, tokens, width }, data) => swapped(data, tokens, heads, width);
-
-function swapped(data, outer, inner, width) {
-  const out = new Float32Array(data.length);
-  for (let i = 0; i < outer; i++)
-    for (let j = 0; j < inner; j++) {
-      const from = (i * inner + j) * width;
-      out.set(data.subarray(from, from + width), (j * outer + i) * width);
-    }
-  return out;
 }

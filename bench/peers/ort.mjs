@@ -4,7 +4,8 @@
  * without the copies of a call.
  */
 import { timed } from "../src/competitor.ts";
-import { blocksModel, gemmModel, rowsModel } from "../src/onnx-graphs.ts";
+import { byHead, byToken } from "../src/heads.ts";
+import { attentionModel, blocksModel, gemmModel, rowsModel } from "../src/onnx-graphs.ts";
 
 /** A chain this much longer than one operation; the difference leaves out the copies of a call. */
 const longChain = 5;
@@ -26,7 +27,14 @@ export function ortCompetitor({ Tensor, version, session, copiesInputs, takesOut
         if (!constantB) feeds.b = tensor("b", [work.k, work.n]);
         return plain(await session(gemmModel(work, inputs, constantB), threads), feeds);
       }
-      if (work.kind === "gpt" || work.kind === "attention") return undefined; // trains nothing; attention is measured on WebGPU
+      if (["gpt", "layer", "blockmap", "decode"].includes(work.kind)) return undefined; // trains nothing
+      if (work.kind === "attention") {
+        if (variant || work.training) return undefined;
+        const shape = [1, work.tokens, work.heads * work.width];
+        const feeds = Object.fromEntries(["q", "k", "v"].map((name) => [name, new Tensor("float32", byToken(work, inputs[name]), shape)]));
+        const { output, sample } = plain(await session(attentionModel(work), threads), feeds);
+        return { output: async () => byHead(work, await output()), sample };
+      }
       if (work.kind === "blocks") {
         if (variant) return undefined;
         return plain(await session(blocksModel(work, inputs), threads), { x: tensor("x", [work.tokens, work.dim]) });

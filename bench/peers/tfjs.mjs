@@ -1,6 +1,6 @@
 /** tfjs on its WebAssembly back end (SIMD; in Node it has one thread) or, as the variant `webgpu`, on that. */
 import { createRequire } from "node:module";
-import { batched, timed } from "../src/competitor.ts";
+import { batched, joined, timed } from "../src/competitor.ts";
 
 const require = createRequire(import.meta.url);
 
@@ -8,7 +8,7 @@ export function competitor(variant = "wasm") {
   return {
     version: () => require("@tensorflow/tfjs").version["tfjs-core"],
     async prepare({ work, inputs, seed }) {
-      if (work.kind === "blocks" || work.dtype) return undefined; // it has no f16
+      if (["blocks", "layer", "blockmap", "decode"].includes(work.kind) || work.dtype) return undefined; // it has no f16
       const dawn = variant === "webgpu" ? await import("../src/dawn.ts") : undefined;
       const gpu = dawn?.installWebGPU();
       const tf = require("@tensorflow/tfjs");
@@ -68,24 +68,27 @@ function prepareOp(tf, work, inputs, gpu) {
       return () => tf.tidy(() => layerNorm(tf, x, weight, bias, 1e-5));
     },
     attention: () => {
-      const [query, key, value] = ["q", "k", "v"].map((name) => array(name, [work.heads, work.tokens, work.width]));
+      const shape = [work.heads, work.tokens, work.width];
+      const given = ["q", "k", "v"].map((name) => array(name, shape));
       const ones = tf.ones([work.tokens, work.tokens]);
       const mask = work.causal ? tf.linalg.bandPart(ones, -1, 0).sub(1).mul(1e9) : undefined;
-      return () =>
-        tf.tidy(() => {
-          const scores = tf.matMul(query, key, false, true).mul(1 / Math.sqrt(work.width));
-          return tf.matMul(tf.softmax(mask ? scores.add(mask) : scores), value);
-        });
+      const attend = (query, key, value) => {
+        const scores = tf.matMul(query, key, false, true).mul(1 / Math.sqrt(work.width));
+        return tf.matMul(tf.softmax(mask ? scores.add(mask) : scores), value);
+      };
+      if (!work.training) return () => tf.tidy(() => attend(...given));
+      const [gradients, g] = [tf.grads(attend), array("g", shape)];
+      return () => tf.tidy(() => gradients(given, g));
     },
   }[work.kind]();
   return {
     threads: 1,
-    output: async () => Float32Array.from(await run().data()),
+    output: async () => joined(await Promise.all([run()].flat().map((y) => y.data()))),
     sample: gpu
       ? batched(async (times) => {
-          for (let i = 0; i < times; i++) run().dispose();
+          for (let i = 0; i < times; i++) tf.dispose(run());
           await settled(tf.backend(), gpu);
         })
-      : timed(() => run().dispose()),
+      : timed(() => tf.dispose(run())),
   };
 }

@@ -65,6 +65,17 @@ export function batched(run: (times: number) => Promise<unknown>, enough = 20, m
   };
 }
 
+/** Several results as one output, one after another. */
+export function joined(parts: readonly ArrayLike<number>[]): Float32Array {
+  const all = new Float32Array(parts.reduce((size, { length }) => size + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
 /** Where each competitor lives: a module whose `competitor(variant)` gives a `Competitor`, at once or later. */
 export const competitorModules: Record<string, string> = {
   ours: "./ours.ts",

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { attentionWorks } from "./attention-works.ts";
 
 /** A set of workloads and competitors that are measured together. */
 export interface Group {
@@ -13,11 +14,21 @@ export interface Group {
   ratios: Readonly<Record<string, readonly string[]>>;
   /** A ratio that says something only where this competitor took part. */
   onlyWith?: Readonly<Record<string, string>>;
-  threads: string;
+  /** Those that hold the scores of all queries and keys at once, and so are left out where these are more than `mostScoresBytes`. */
+  holdScores?: readonly string[];
+  /** On the CPU: the numbers of threads, where none are asked for. */
+  threads?: string;
 }
+
+/** All scores that a 32-bit memory may be asked to hold, beside what is made of them. */
+export const mostScoresBytes = 2 ** 31;
 
 const rows = ["softmax-4096x1024", "layernorm-4096x768", "gelu-4m"];
 const webgpuPeers = ["ort-web/webgpu", "ort-web/webgpu-composed", "tfjs/webgpu", "jax-js/webgpu"];
+
+const named = (pattern: RegExp) => attentionWorks.map(({ name }) => name).filter((name) => pattern.test(name));
+const denseOnCpu = ["ours/wasm-composed", "ort-web", "jax-js"];
+const denseOnGpu = ["ours/webgpu-composed", "jax-js/webgpu", "tfjs/webgpu"];
 
 export const groups = {
   cpu: {
@@ -43,11 +54,33 @@ export const groups = {
     competitors: ["ours/webgpu", "ceiling/webgpu", ...webgpuPeers],
     gpuCompetitors: ["torch/cuda"],
     ratios: { toBestWebGPUPeer: webgpuPeers, toTorch: ["torch/cuda"], shareOfCeiling: ["ceiling/webgpu"] },
+  },
+  "attention-cpu": {
+    works: named(/./),
+    competitors: ["ours", ...denseOnCpu, "ort-node"],
+    ratios: { toBestDense: denseOnCpu, toOrtNode: ["ort-node"] },
+    holdScores: [...denseOnCpu, "ort-node"],
     threads: "1",
   },
-} as const satisfies Record<string, Group>;
+  "attention-webgpu": {
+    works: named(/^(causal|decode)-/),
+    gpuWorks: named(/^(dense|longformer|bigbird|performer)-/),
+    competitors: ["ours/webgpu", ...denseOnGpu],
+    ratios: { toBestDense: denseOnGpu },
+    holdScores: denseOnGpu,
+  },
+} satisfies Record<string, Group>;
 
 export type GroupName = keyof typeof groups;
+
+/** What a command measures: one group after another. */
+export const commands = {
+  cpu: ["cpu"],
+  webgpu: ["webgpu"],
+  attention: ["attention-cpu", "attention-webgpu"],
+} as const satisfies Record<string, readonly GroupName[]>;
+
+export type CommandName = keyof typeof commands;
 
 const driverFolders = {
   swiftshader: { folders: ["/usr/lib/chromium", "/opt/google/chrome"], name: /^vk_swiftshader_icd\.json$/, from: "a Chromium" },

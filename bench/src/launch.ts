@@ -12,6 +12,7 @@ export interface Launch {
   adapter?: string;
   demands?: Demands;
   peakBytes?: number;
+  processBytes?: number;
   check?: { maxAbs: number; rows: number };
   unsupported?: true;
   error?: string;

@@ -1,71 +1,20 @@
 /** The parent: launches every competitor in turn, compares their outputs, prints the tables, and writes the results. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setDefaultDevice } from "@x/tensor";
 import type { Constancy } from "./constancy.ts";
-import { driverEnvironment, groups } from "./groups.ts";
-import { type Launch, launch } from "./launch.ts";
+import { curveLines, curvesOf } from "./curves.ts";
+import { disagreement, isOurs, type Known, measureCase } from "./measure.ts";
 import { type Options, parseOptions } from "./plan.ts";
-import { maxDifference } from "./reference.ts";
-import { type CaseResult, type Entry, machine, ratios, summarise } from "./results.ts";
+import { plotSvg } from "./plot.ts";
+import { type CaseResult, machine } from "./results.ts";
 import { caseTable } from "./table.ts";
-import { type GPTWorkload, inputs, tolerance, type Workload, workloadNamed } from "./workloads.ts";
-
-async function measureCase(work: Workload, threads: number, options: Options, folder: string): Promise<CaseResult> {
-  const launches = new Map<string, Launch[]>(options.against.map((name) => [name, []]));
-  const absent: Record<string, string> = {};
-  const outputFile = (name: string) => join(folder, `${work.name}-${threads}-${name.replace("/", "-")}.f32`);
-  for (let round = 0; round < options.launches; round++) {
-    for (const competitor of options.against) {
-      if (competitor in absent) continue;
-      const { warmMs, budgetMs, seed } = options;
-      const request = { work: work.name, competitor, threads, seed, warmMs, budgetMs, outputFile: outputFile(competitor) };
-      const result = await launch(request, driverEnvironment(options.driver));
-      if (result.unsupported) absent[competitor] = "does not do this work";
-      else if (result.error) absent[competitor] = result.error;
-      else launches.get(competitor)!.push(result);
-    }
-  }
-  const all = options.against.filter((name) => !(name in absent)).map((name) => summarise(name, work, launches.get(name)!));
-  compareOutputs(all, work, outputFile);
-  for (const entry of all) {
-    const wrong = disagreement(entry, tolerance(work));
-    if (wrong && !isOurs(entry)) absent[entry.competitor] = `computes something else: ${wrong}`;
-  }
-  const entries = all.filter(({ competitor }) => !(competitor in absent));
-  for (const name of Object.keys(absent)) if (absent[name] === "does not do this work") delete absent[name];
-  return { work, threads, tolerance: tolerance(work), entries, absent, ratios: ratios(entries, groups[options.group]) };
-}
-
-/** Compares every output with that of the first peer; fills in the differences and the losses. */
-function compareOutputs(entries: Entry[], work: Workload, outputFile: (name: string) => string): void {
-  const outputs = entries.filter(({ competitor }) => existsSync(outputFile(competitor)));
-  const read = (entry: Entry) => new Float32Array(new Uint8Array(readFileSync(outputFile(entry.competitor))).buffer);
-  const base = outputs.find((entry) => !isOurs(entry));
-  if (!base) return;
-  const expected = read(base);
-  for (const entry of outputs) {
-    const output = read(entry);
-    if (work.kind === "gpt") entry.losses = [...output];
-    if (entry === base) continue;
-    entry.comparedWith = base.competitor;
-    entry.maxAbsFromOther = maxDifference(output, expected);
-  }
-}
-
-const isOurs = ({ competitor }: Entry) => competitor.split("/")[0] === "ours";
-
-/** Says how far an output is from what it should be, where that is too far. */
-function disagreement({ maxAbsFromF64, maxAbsFromOther, comparedWith }: Entry, allowed: number): string | undefined {
-  const worst = maxAbsFromF64 ?? maxAbsFromOther ?? 0;
-  if (worst <= allowed) return undefined;
-  return `its output differs from ${maxAbsFromF64 === undefined ? comparedWith : "f64"} by ${worst}, allowed ${allowed}`;
-}
+import { type GPTWorkload, inputs, workloadNamed } from "./workloads.ts";
 
 /** Whether our training step does the same work at every call, with nothing allocated: 1,000 steps after warm-up. */
-async function steadiness({ threads, seed, quick }: Options): Promise<Constancy> {
+async function steadiness(threads: number[], { seed, quick }: Options): Promise<Constancy> {
   const work = workloadNamed("baby-step") as GPTWorkload;
   const [{ wasm }, { gptConstancy }] = await Promise.all([import("@x/kernels-wasm"), import("./ours-gpt.ts")]);
   const device = await wasm({ threads: Math.max(...threads) });
@@ -84,19 +33,23 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "bench-"));
   const started = { machine: machine(), date: new Date().toISOString() };
   const cases: CaseResult[] = [];
+  const known: Known = new Map();
   try {
-    for (const work of options.works) {
-      for (const threads of options.threads) {
-        const result = await measureCase(work, threads, options, folder);
-        cases.push(result);
-        console.log(options.json ? JSON.stringify(result) : caseTable(result));
+    for (const part of options.parts) {
+      for (const work of part.works) {
+        for (const threads of part.threads) {
+          const result = await measureCase(work, { part, threads, options, folder, known });
+          cases.push(result);
+          console.log(options.json ? JSON.stringify(result) : caseTable(result));
+        }
       }
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  const steady =
-    options.works.some(({ name }) => name === "baby-step") && options.against.includes("ours") ? await steadiness(options) : undefined;
+  const steps = options.parts.find(({ works, against }) => works.some(({ name }) => name === "baby-step") && against.includes("ours"));
+  const steady = steps && (await steadiness(steps.threads, options));
+  const curves = curvesOf(cases);
   const command = ["pnpm bench", ...process.argv.slice(2)].join(" ");
   const { seed, launches, warmMs, budgetMs } = options;
   const results = {
@@ -107,15 +60,21 @@ async function main(): Promise<void> {
     warmMs,
     budgetMs,
     cases,
+    ...(curves.length && { curves }),
     ...(steady && { steady }),
     loadAverageAtEnd: machine().loadAverage,
   };
   const name =
-    options.save ?? [options.group, ...(options.driver === "default" ? [] : [options.driver]), `node${process.versions.node}`].join("-");
+    options.save ?? [options.command, ...(options.driver === "default" ? [] : [options.driver]), `node${process.versions.node}`].join("-");
   const target = new URL(`../results/${name}.json`, import.meta.url);
   mkdirSync(new URL(".", target), { recursive: true });
   writeFileSync(target, `${JSON.stringify(results, null, 1)}\n`);
-  if (!options.json) console.log(`\nwritten: ${fileURLToPath(target)}`);
+  const plot = new URL(`../results/${name}.svg`, import.meta.url);
+  if (curves.length) writeFileSync(plot, plotSvg(curves));
+  if (!options.json) {
+    if (curves.length) console.log(`\n${curveLines(curves).join("\n")}`);
+    console.log(`\nwritten: ${[target, ...(curves.length ? [plot] : [])].map((file) => fileURLToPath(file)).join(" and ")}`);
+  }
   for (const { work, entries, tolerance: allowed } of cases) {
     const wrong = entries.filter(isOurs).map((entry) => disagreement(entry, allowed));
     if (wrong[0]) {

@@ -1,47 +1,26 @@
 import { wasm } from "@x/kernels-wasm";
 import { addLayerNorm, attention, geluTanh, layerNorm, softmax } from "@x/ops";
-import { Cell, compile, type Device, type DType, setDefaultDevice, type Tensor } from "@x/tensor";
-import { batched, type Competitor, type Prepared, type Task } from "./competitor.ts";
+import { type Cell, type Device, setDefaultDevice, type Tensor } from "@x/tensor";
+import type { Competitor, Prepared } from "./competitor.ts";
 import type { demands as Demands } from "./dawn.ts";
+import { prepareAttention, prepareBlockMap, prepareLayer } from "./ours-attention.ts";
+import { prepareDecode } from "./ours-decode.ts";
 import { prepareGPT } from "./ours-gpt.ts";
-import {
-  type AttentionWorkload,
-  type BlocksWorkload,
-  blockShapes,
-  type GemmWorkload,
-  type GPTWorkload,
-  type RowsWorkload,
-  type Workload,
-} from "./workloads.ts";
-
-/** A task whose workload is of one kind, and the place where it is done. */
-type TaskOf<Work extends Workload> = Omit<Task, "work"> & Place & { work: Work };
-
-/** The device of a task; where waiting for it is dear, iterations wait together. */
-interface Place {
-  device: Device;
-  waitIsDear: boolean;
-}
+import { constant, replayed, type TaskOf } from "./replayed.ts";
+import { type BlocksWorkload, blockShapes, type RowsWorkload, type Workload } from "./workloads.ts";
 
 type Ours = {
   [Kind in Workload["kind"]]: (task: TaskOf<WorkOf<Kind>>) => Prepared | Promise<Prepared>;
 };
 
-type WorkOf<Kind extends Workload["kind"]> = Kind extends "gemm"
-  ? GemmWorkload
-  : Kind extends "blocks"
-    ? BlocksWorkload
-    : Kind extends "gpt"
-      ? GPTWorkload
-      : Kind extends "attention"
-        ? AttentionWorkload
-        : RowsWorkload;
+/** The workload that a kind belongs to; one may have several. */
+type WorkOf<Kind, Work = Workload> = Work extends { kind: infer Kinds } ? (Kind extends Kinds ? Work : never) : never;
 
 /** Our own side: one function per kind of work. Each puts `task.inputs` on the device and hands over what runs and reads it. */
 const ours: Ours = {
   gemm: ({ work: { m, k, n, dtype }, inputs, ...place }) => {
     const [a, b] = [constant(inputs.a!, [m, k], dtype), constant(inputs.b!, [k, n], dtype)];
-    return replayed(place, () => a.value.matmul(b));
+    return replayed(place, () => [a.value.matmul(b)]);
   },
   softmax: (task) => rows(task, (x) => softmax({ x })),
   gelu: (task) => rows(task, (x) => geluTanh({ x })),
@@ -50,10 +29,10 @@ const ours: Ours = {
     const [weight, bias] = [constant(inputs.weight!, [work.cols]), constant(inputs.bias!, [work.cols])];
     return rows(task, (x) => layerNorm({ x, weight, bias }));
   },
-  attention: ({ work: { heads, tokens, width, causal }, inputs, ...place }) => {
-    const [q, k, v] = ["q", "k", "v"].map((name) => constant(inputs[name]!, [1, heads, tokens, width])) as [Cell, Cell, Cell];
-    return replayed(place, () => attention({ q, k, v }, { scale: 1 / Math.sqrt(width), causal }));
-  },
+  attention: prepareAttention,
+  layer: prepareLayer,
+  blockmap: prepareBlockMap,
+  decode: prepareDecode,
   blocks: ({ work, inputs, ...place }) => {
     const x = constant(inputs.x!, [work.tokens, work.dim]);
     const weights = new Map(
@@ -61,27 +40,14 @@ const ours: Ours = {
         blockShapes(work.dim).map(([name, shape]) => [`${layer}.${name}`, constant(inputs[`${layer}.${name}`]!, shape)] as const),
       ).flat(),
     );
-    return replayed(place, () => blocksForward(work, x, weights));
+    return replayed(place, () => [blocksForward(work, x, weights)]);
   },
   gpt: prepareGPT,
 };
 
-const constant = (data: Float32Array, shape: readonly number[], dtype: DType = "f32"): Cell => new Cell({ shape, data, dtype });
-
-/** A body without arguments as a compiled step: its result lies in memory of the plan, and is read on demand. */
-async function replayed({ device, waitIsDear }: Place, body: () => Tensor): Promise<Prepared> {
-  const step = compile<Record<string, never>, Tensor>(() => body(), { name: "bench" });
-  await step.prepare({});
-  const run = async (times: number) => {
-    for (let i = 0; i < times; i++) step({}).dispose();
-    await device.settled();
-  };
-  return { output: async () => (await step({}).data()) as Float32Array, sample: batched(run, waitIsDear ? 20 : 0) };
-}
-
 function rows({ work, inputs, ...place }: TaskOf<RowsWorkload>, body: (x: Tensor) => Tensor): Promise<Prepared> {
   const x = constant(inputs.x!, [work.rows, work.cols]);
-  return replayed(place, () => body(x.value));
+  return replayed(place, () => [body(x.value)]);
 }
 
 function blocksForward({ layers, heads, dim, tokens }: BlocksWorkload, input: Cell, weights: ReadonlyMap<string, Cell>): Tensor {
@@ -111,18 +77,22 @@ async function open(variant: string, threads: number): Promise<{ device: Device;
   return { device, adapter: adapterName(adapterOf(device)), demands };
 }
 
-/** `variant` is the device: `wasm` or `webgpu`. */
+/** `variant` is the device, `wasm` or `webgpu`; with `-composed`, attention is made of products and a softmax there, and nothing else is done. */
 export function competitor(variant = "wasm"): Competitor {
+  const [place = "", form] = variant.split("-");
   return {
     version: () => "workspace",
     async prepare({ work, ...task }) {
-      const { device, adapter, demands } = await open(variant, task.threads);
+      const composed = form === "composed";
+      if (composed && work.kind !== "attention") return undefined;
+      const { device, adapter, demands } = await open(place, task.threads);
       setDefaultDevice(device);
       const prepare = ours[work.kind] as (task: TaskOf<Workload>) => Promise<Prepared>;
-      const prepared = await prepare({ ...task, work, device, waitIsDear: adapter !== undefined });
+      const prepared = await prepare({ ...task, work, device, waitIsDear: adapter !== undefined, composed });
       return {
         ...prepared,
-        ...(adapter && { adapter, peakBytes: () => device.memory().peak }),
+        ...(adapter && { adapter }),
+        peakBytes: () => device.memory().peak,
         ...(demands && work.kind === "gpt" && { demands: () => demands(prepared.sample) }),
         close: () => device.close(),
       };

@@ -1,6 +1,6 @@
 import os from "node:os";
 import type { Demands } from "./competitor.ts";
-import type { Group } from "./groups.ts";
+import type { Group, GroupName } from "./groups.ts";
 import type { Launch } from "./launch.ts";
 import { bytes, flops, type Workload } from "./workloads.ts";
 
@@ -27,13 +27,18 @@ export interface Entry {
   comparedWith?: string;
   /** What one iteration asks of the GPU after warm-up. */
   demands?: Demands;
+  /** The most memory of the device that was held, where it can tell; and the most that the whole process held. GiB. */
   peakGB?: number;
+  processGB?: number;
+  /** Of decoding. */
+  tokensPerSecond?: number;
   /** Of a training step: the losses of the first steps. */
   losses?: number[];
 }
 
 /** One workload with one number of threads. */
 export interface CaseResult {
+  group: GroupName;
   work: Workload;
   threads: number;
   tolerance: number;
@@ -72,6 +77,8 @@ export function summarise(competitor: string, work: Workload, launches: Launch[]
     ...(first?.adapter && { adapter: first.adapter }),
     ...(first?.demands && { demands: first.demands }),
     ...(first?.peakBytes && { peakGB: first.peakBytes / 2 ** 30 }),
+    ...(first?.processBytes && { processGB: first.processBytes / 2 ** 30 }),
+    ...(work.kind === "decode" && { tokensPerSecond: 1000 / time }),
     ...(operations && { gflops: operations / time / 1e6 }),
     ...(moved && { gbytesPerSecond: moved / time / 1e6 }),
     ...(worst.length && { maxAbsFromF64: Math.max(...worst.map(({ maxAbs }) => maxAbs)), checkedRows: worst[0]!.rows }),

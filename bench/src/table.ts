@@ -6,7 +6,18 @@ export function caseTable(result: CaseResult): string {
   const real = entries.filter(({ competitor }) => !competitor.startsWith("ceiling"));
   const fastest = Math.min(...real.map(({ median }) => median));
   const rows = [...entries].sort((a, b) => a.median - b.median).map((entry) => row(entry, fastest));
-  const header = ["", "threads", "median ms", "min ms", "x fastest", "rate", "difference", "median of each process"];
+  const header = [
+    "",
+    "threads",
+    "median ms",
+    "min ms",
+    "x fastest",
+    "rate",
+    "difference",
+    "device GiB",
+    "process GiB",
+    "median of each process",
+  ];
   const adapters = [...new Set(entries.map(({ adapter }) => adapter).filter((each) => each !== undefined))];
   const where = adapters.length ? adapters.join(" and ") : `${threads} thread${threads > 1 ? "s" : ""}`;
   const lines = [`\n${work.name}, ${where}`, ...align([header, ...rows])];
@@ -18,7 +29,6 @@ export function caseTable(result: CaseResult): string {
 }
 
 function row(entry: Entry, fastest: number): string[] {
-  const rate = entry.gbytesPerSecond ? `${entry.gbytesPerSecond.toFixed(1)} GB/s` : gigaflops(entry);
   const difference = entry.maxAbsFromF64 ?? entry.maxAbsFromOther;
   return [
     `${entry.competitor} ${entry.version}`,
@@ -26,13 +36,17 @@ function row(entry: Entry, fastest: number): string[] {
     entry.median.toFixed(3),
     entry.min.toFixed(3),
     (entry.median / fastest).toFixed(2),
-    rate,
+    rate(entry),
     difference === undefined ? "" : difference.toExponential(1),
+    entry.peakGB?.toFixed(3) ?? "",
+    entry.processGB?.toFixed(2) ?? "",
     entry.processes.map((each) => each.toFixed(2)).join(" "),
   ];
 }
 
-function gigaflops({ gflops }: Entry): string {
+function rate({ gbytesPerSecond, tokensPerSecond, gflops }: Entry): string {
+  if (gbytesPerSecond) return `${gbytesPerSecond.toFixed(1)} GB/s`;
+  if (tokensPerSecond) return `${tokensPerSecond.toFixed(0)} tokens/s`;
   return gflops ? `${gflops.toFixed(1)} GFLOP/s` : "";
 }
 
@@ -42,12 +56,11 @@ function curves(entries: Entry[]): string[] {
 }
 
 function demands(entries: Entry[]): string[] {
-  const counted = entries.filter((entry) => entry.demands || entry.peakGB);
+  const counted = entries.flatMap(({ competitor, demands: asked }) => (asked ? [{ competitor, asked }] : []));
   return align(
-    counted.map(({ competitor, demands: asked, peakGB }) => [
+    counted.map(({ competitor, asked }) => [
       `${competitor} per step`,
-      asked ? `${asked.launches} launches, ${asked.submits} submits, ${asked.allocations} new buffers` : "",
-      peakGB ? `${peakGB.toFixed(2)} GiB` : "",
+      `${asked.launches} launches, ${asked.submits} submits, ${asked.allocations} new buffers`,
     ]),
   );
 }

@@ -1,4 +1,13 @@
+import {
+  type AttentionWorkload,
+  attentionWorks,
+  type BlockMapWorkload,
+  type DecodeWorkload,
+  type LayerWorkload,
+} from "./attention-works.ts";
 import { type GPTSizes, gptShapes } from "./gpt.ts";
+
+export type { AttentionWorkload, BlockMapWorkload, DecodeWorkload, LayerWorkload } from "./attention-works.ts";
 
 /** A product `[m, k] @ [k, n]`; `m = 1` is the matrix-vector product of decoding. `f16`: so stored, accumulated in f32. */
 export interface GemmWorkload {
@@ -31,16 +40,6 @@ export interface BlocksWorkload {
   tokens: number;
 }
 
-/** Attention of one batch, forward, on `q`, `k` and `v` of `[heads, tokens, width]`, scaled by `1 / sqrt(width)`. */
-export interface AttentionWorkload {
-  kind: "attention";
-  name: string;
-  heads: number;
-  tokens: number;
-  width: number;
-  causal: boolean;
-}
-
 /** One training step of a model that `gpt.ts` describes. */
 export interface GPTWorkload {
   kind: "gpt";
@@ -48,7 +47,15 @@ export interface GPTWorkload {
   sizes: GPTSizes;
 }
 
-export type Workload = GemmWorkload | RowsWorkload | BlocksWorkload | AttentionWorkload | GPTWorkload;
+export type Workload =
+  | GemmWorkload
+  | RowsWorkload
+  | BlocksWorkload
+  | AttentionWorkload
+  | LayerWorkload
+  | BlockMapWorkload
+  | DecodeWorkload
+  | GPTWorkload;
 
 const square = (size: number, dtype?: "f16"): GemmWorkload => {
   return { kind: "gemm", name: `gemm-${dtype ? `${dtype}-` : ""}${size}`, m: size, k: size, n: size, ...(dtype && { dtype }) };
@@ -71,6 +78,7 @@ export const workloads: Workload[] = [
   { kind: "gpt", name: "baby-step", sizes: baby },
   { kind: "gpt", name: "gpt-step", sizes: { ...baby, context: 128, batch: 8 } },
   { kind: "gpt", name: "distilgpt2-step", sizes: distil },
+  ...attentionWorks,
 ];
 
 export function workloadNamed(name: string): Workload {
@@ -82,8 +90,11 @@ export function workloadNamed(name: string): Workload {
 /** Multiplications and additions of one iteration, where that is what the work is made of. */
 export function flops(work: Workload): number | undefined {
   if (work.kind === "gemm") return 2 * work.m * work.k * work.n;
-  // A causal mask leaves half of the products.
-  if (work.kind === "attention") return (work.causal ? 2 : 4) * work.heads * work.tokens ** 2 * work.width;
+  if (work.kind === "attention") {
+    // A causal mask leaves half of the two products; the backward pass has five, one of them for the scores once more.
+    const passes = work.training ? 3.5 : 1;
+    return passes * (work.causal ? 2 : 4) * work.heads * work.tokens ** 2 * work.width;
+  }
   if (work.kind !== "blocks") return undefined;
   const { layers, dim, tokens } = work;
   return layers * (2 * tokens * dim * dim * 12 + 4 * tokens * tokens * dim);
@@ -99,6 +110,7 @@ export function bytes(work: Workload): number | undefined {
 export function tolerance(work: Workload): number {
   if (work.kind === "gemm") return work.dtype ? 1e-3 * Math.sqrt(work.k) : 1e-6 * work.k; // f16 rounds a result to 11 bits
   if (work.kind === "softmax") return 1e-6;
+  if (work.kind === "attention" && work.training) return 2e-4; // sums of thousands of products of numbers up to 2
   return work.kind === "gpt" || work.kind === "blocks" ? 1e-3 : 1e-5;
 }
 
@@ -143,8 +155,14 @@ export function inputs(work: Workload, seed: number): Inputs {
   }
   if (work.kind === "attention") {
     const draw = () => randoms(random, work.heads * work.tokens * work.width, 2);
-    return { q: draw(), k: draw(), v: draw() };
+    return { q: draw(), k: draw(), v: draw(), ...(work.training && { g: draw() }) };
   }
+  if (work.kind === "layer") {
+    const draw = () => randoms(random, work.tokens * work.dim);
+    return { x: draw(), ...(work.training && { g: draw() }) };
+  }
+  if (work.kind === "decode") return { x: randoms(random, work.tokens * work.heads * work.width) };
+  if (work.kind === "blockmap") return {};
   if (work.kind === "blocks") {
     const all: Inputs = { x: randoms(random, work.tokens * work.dim) };
     for (let layer = 0; layer < work.layers; layer++) {
