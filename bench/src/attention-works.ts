@@ -37,7 +37,7 @@ export interface BlockMapWorkload {
   again?: true;
 }
 
-export const cacheKinds = ["contiguous"] as const;
+export const cacheKinds = ["contiguous", "sliding", "paged", "quantized"] as const;
 
 /** One token through a layer of `heads` of `width`, projections included, over a cache of `tokens`. */
 export interface DecodeWorkload {

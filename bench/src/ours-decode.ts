@@ -1,22 +1,33 @@
-import { KvCache, SelfAttention } from "@x/attention";
+import { type AttentionCache, KvCache, PagedKvCache, PagePool, QuantizedKvCache, SelfAttention, SlidingKvCache } from "@x/attention";
+import { window } from "@x/ops";
 import { compile, Generator, scope, type Tensor, tensor, withGenerator } from "@x/tensor";
 import type { Prepared } from "./competitor.ts";
 import type { TaskOf } from "./replayed.ts";
 import type { DecodeWorkload } from "./workloads.ts";
 
 /** Tokens of a sample: the last of them sees the whole cache. */
-const run = 64;
+const run = 16;
 
-const cacheOf = {
-  contiguous: ({ tokens, heads, width }: DecodeWorkload) =>
-    new KvCache({ batch: 1, capacity: tokens, numLayers: 1, numKvHeads: heads, headDim: width }),
+const sizes = ({ heads, width }: DecodeWorkload) => ({ batch: 1, numLayers: 1, numKvHeads: heads, headDim: width });
+
+const cacheOf: Record<DecodeWorkload["cache"], (work: DecodeWorkload) => AttentionCache> = {
+  contiguous: (work) => new KvCache({ ...sizes(work), capacity: work.tokens }),
+  sliding: (work) => new SlidingKvCache({ ...sizes(work), window: work.tokens }),
+  paged: (work) => {
+    const pool = new PagePool({ ...sizes(work), pages: work.tokens / 16, pageSize: 16 });
+    return new PagedKvCache({ batch: 1, capacity: work.tokens, pool });
+  },
+  quantized: (work) => new QuantizedKvCache({ ...sizes(work), capacity: work.tokens }),
 };
 
 /** Fills a cache but for the last tokens; a sample writes those one by one, and forgets them. */
 export async function prepareDecode({ work, inputs, seed, device }: TaskOf<DecodeWorkload>): Promise<Prepared> {
   const { heads, width, tokens } = work;
   const dim = heads * width;
-  const layer = withGenerator(new Generator({ seed, device }), () => new SelfAttention({ dim, numHeads: heads, causal: true }));
+  // A ring keeps what is looked at alone; all of it here.
+  const pattern = work.cache === "sliding" ? window(tokens - 1) : undefined;
+  const options = { dim, numHeads: heads, causal: true, ...(pattern && { pattern }) };
+  const layer = withGenerator(new Generator({ seed, device }), () => new SelfAttention(options));
   const cache = cacheOf[work.cache](work);
   const filled = tokens - run;
   const look = { cache: cache.layers[0]! };
