@@ -1,5 +1,5 @@
 /**
- * `pnpm bench cpu|webgpu [--only NAME] [--against NAME,...] [--threads 1,2] [--driver NAME] [--gpu] [--launches N] [--quick] [--save NAME] [--seed S]`
+ * `pnpm bench cpu|webgpu|attention [--only NAME] [--against NAME,...] [--lengths N,...] [--limit S] [--threads 1,2] [--driver NAME] [--gpu] [--launches N] [--quick] [--save NAME] [--seed S]`
  *
  * Installs the peers into bench/peers from their own lockfile when they are missing, then measures.
  */

@@ -5,7 +5,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 part=${1:-}
 [ $# -gt 0 ] && shift
-parts="conformance gemm gemm-f16 rows attention train distil torch"
+parts="conformance gemm gemm-f16 rows attention lengths train distil torch"
 gpu="webgpu --gpu --launches 1"
 case $part in
 conformance) set -- conformance.ts "$@" ;;
@@ -13,6 +13,7 @@ gemm) set -- main.ts $gpu --only gemm-512,gemm-1024,gemm-2048,gemm-4096 "$@" ;;
 gemm-f16) set -- main.ts $gpu --only gemm-f16 "$@" ;;
 rows) set -- main.ts $gpu --only softmax,layernorm,gelu "$@" ;;
 attention) set -- main.ts $gpu --only attention "$@" ;;
+lengths) set -- main.ts attention --gpu --quick --against ours/webgpu,ours/webgpu-composed,jax-js/webgpu,tfjs/webgpu "$@" ;;
 train) set -- main.ts $gpu --only gpt-step "$@" ;;
 distil) set -- main.ts $gpu --only distilgpt2-step "$@" ;;
 torch) set -- main.ts $gpu --against ours,torch,ceiling "$@" ;;
