@@ -1,3 +1,4 @@
+import { redrawProjections } from "@x/attention-linear";
 import { Decoder } from "@x/models/decoder";
 import type { ModelParts } from "../model-parts.ts";
 import type { Preset } from "../presets.ts";
@@ -12,6 +13,7 @@ export function decoder(preset: Preset, parts: ModelParts, vocabSize: number): P
     model,
     weightsAt: (tokens, layer) => model.attentionWeights(tokens, layer),
     patternAt: (layer) => model.pattern(layer),
+    beforeStep: model.config.mixer === "performer" ? () => void redrawProjections(model) : undefined,
     blockSize: model.config.mixer === "bigbird" ? model.config.blockSize : undefined,
   };
 }

@@ -14,6 +14,8 @@ export interface PlayModel {
   patternAt(layer: number): Pattern;
   /** Positions in a block, where the pattern is made of blocks. */
   readonly blockSize?: number | undefined;
+  /** To be called before each step of training, under its generator. */
+  readonly beforeStep?: (() => void) | undefined;
 }
 
 export type MakeModel = (preset: Preset, vocabSize: number) => PlayModel;

@@ -90,6 +90,7 @@ function trainerOf({ preset, parts, steps, seed, text, device, directory, files,
     arguments: (windows: TextBatch) => tokenBatch(windows),
     steps,
     schedule: nanoGptCosine({ ...preset.training, steps, warmup: Math.min(preset.training.warmup, Math.ceil(steps / 10)) }),
+    beforeStep: made.play.beforeStep,
     tokensPerBatch: batch * context,
     evaluate: { every: evaluateEvery(steps), run: async (stop) => made.evaluate(stop) },
     // The session saves by the clock; the trainer at the end.
