@@ -3,8 +3,6 @@ import { addLayerNorm, attention, geluTanh, layerNorm, softmax } from "@x/ops";
 import { type Cell, type Device, setDefaultDevice, type Tensor } from "@x/tensor";
 import type { Competitor, Prepared } from "./competitor.ts";
 import type { demands as Demands } from "./dawn.ts";
-import { prepareAttention, prepareBlockMap, prepareLayer } from "./ours-attention.ts";
-import { prepareDecode } from "./ours-decode.ts";
 import { prepareGPT } from "./ours-gpt.ts";
 import { constant, replayed, type TaskOf } from "./replayed.ts";
 import { type BlocksWorkload, blockShapes, type RowsWorkload, type Workload } from "./workloads.ts";
@@ -29,10 +27,11 @@ const ours: Ours = {
     const [weight, bias] = [constant(inputs.weight!, [work.cols]), constant(inputs.bias!, [work.cols])];
     return rows(task, (x) => layerNorm({ x, weight, bias }));
   },
-  attention: prepareAttention,
-  layer: prepareLayer,
-  blockmap: prepareBlockMap,
-  decode: prepareDecode,
+  // Their layers are loaded for this work alone.
+  attention: async (task) => (await import("./ours-attention.ts")).prepareAttention(task),
+  layer: async (task) => (await import("./ours-attention.ts")).prepareLayer(task),
+  blockmap: async (task) => (await import("./ours-attention.ts")).prepareBlockMap(task),
+  decode: async (task) => (await import("./ours-decode.ts")).prepareDecode(task),
   blocks: ({ work, inputs, ...place }) => {
     const x = constant(inputs.x!, [work.tokens, work.dim]);
     const weights = new Map(
