@@ -33,4 +33,4 @@ export { QuantizedKvCache } from "./quantized-kv-cache.ts";
 export { type DistanceVectors, type RelativeScoresOptions, relativeScores } from "./relative-scores.ts";
 export { ShawAttention, type ShawOptions } from "./shaw.ts";
 export { SlidingKvCache, type SlidingKvCacheOptions } from "./sliding-kv-cache.ts";
-export { nextMemory, TransformerXLAttention, type TransformerXLOptions } from "./transformer-xl.ts";
+export { nextMemory, type SegmentOptions, TransformerXLAttention, type TransformerXLOptions } from "./transformer-xl.ts";

@@ -1,5 +1,5 @@
 import type { Linear, Module } from "@x/nn";
-import { arange, type Tensor } from "@x/tensor";
+import { arange, ShapeError, show, type Tensor, TensorError } from "@x/tensor";
 import { splitHeads } from "./heads.ts";
 import { byKey } from "./relative-shift.ts";
 
@@ -11,7 +11,10 @@ export interface DistanceVectors extends Module {
 export interface RelativeScoresOptions {
   /** W_R, from vectors of distances to heads. */
   readonly distance: Linear;
-  readonly distances: DistanceVectors;
+  /** Looks vectors up, unless they are given. */
+  readonly distances?: DistanceVectors | undefined;
+  /** [keys, dim]: of the distances keys - 1, ..., 0, clamped already, where several layers share them. */
+  readonly vectors?: Tensor | undefined;
   readonly keys: number;
   /** Further distances count as this one. */
   readonly clampLength?: number | undefined;
@@ -23,20 +26,28 @@ export interface RelativeScoresOptions {
  */
 export function relativeScores(
   q: Tensor,
-  { distance, distances, keys, clampLength = Number.POSITIVE_INFINITY }: RelativeScoresOptions,
+  { distance, distances, vectors, keys, clampLength = Number.POSITIVE_INFINITY }: RelativeScoresOptions,
 ): Tensor {
   const [, heads, queries] = q.shape as [number, number, number];
-  const back = arange(keys, { device: q.device })
-    .neg()
-    .add(keys - 1);
-  const clamped = clampLength < keys - 1 ? back.minimum(clampLength) : back;
-  const vectors = splitHeads(distance.forward(distances.forward(clamped).cast(q.dtype).unsqueeze(0)), heads);
+  const dim = distance.weight.shape[1]!;
+  if (vectors && show(vectors.shape) !== show([keys, dim]))
+    throw new ShapeError(`relativeScores: vectors must be [${keys}, ${dim}], one for each distance, got ${show(vectors.shape)}.`);
+  const projected = distance.forward((vectors ?? lookedUp(distances, keys, clampLength, q)).cast(q.dtype).unsqueeze(0));
   return byKey(
-    q.matmul(vectors.transpose()).pad([
+    q.matmul(splitHeads(projected, heads).transpose()).pad([
       [0, 0],
       [0, 0],
       [0, 0],
       [0, queries - 1],
     ]),
   );
+}
+
+function lookedUp(distances: DistanceVectors | undefined, keys: number, clampLength: number, { device }: Tensor): Tensor {
+  if (!distances)
+    throw new TensorError("relativeScores: distances are missing, and so are vectors. Make the layer with { distances }, or pass vectors.");
+  const back = arange(keys, { device })
+    .neg()
+    .add(keys - 1);
+  return distances.forward(clampLength < keys - 1 ? back.minimum(clampLength) : back);
 }

@@ -12,7 +12,8 @@ export interface TransformerXLOptions {
   /** Heads of keys and values, each shared by numHeads / numKvHeads query heads. */
   readonly numKvHeads?: number;
   readonly headDim?: number;
-  readonly distances: DistanceVectors;
+  /** Needed by calls that are given no vectors. */
+  readonly distances?: DistanceVectors | undefined;
   /** u and v [numHeads, headDim], to share them among layers; of its own if absent. */
   readonly biases?: { readonly u: Parameter; readonly v: Parameter } | undefined;
   /** Further distances count as this one. */
@@ -35,6 +36,8 @@ export interface SegmentOptions {
   readonly memory?: Tensor | undefined;
   /** bool [batch, memory and length]: true where a key may be seen. */
   readonly keyMask?: Tensor | undefined;
+  /** [memory and length, dim]: vectors of all distances, the farthest first, where layers share them; looked up in `distances` if absent. */
+  readonly vectors?: Tensor | undefined;
 }
 
 /**
@@ -55,7 +58,7 @@ export class TransformerXLAttention extends Module {
   readonly output: Linear;
   readonly u: Parameter;
   readonly v: Parameter;
-  readonly distances: DistanceVectors;
+  readonly distances: DistanceVectors | undefined;
   readonly norm: HeadNorm | undefined;
   readonly #pattern: PatternScores | undefined;
 
@@ -96,14 +99,14 @@ export class TransformerXLAttention extends Module {
 
   forward(x: Tensor, options: SegmentOptions = {}): Tensor {
     const normed = this.#read(x, options);
-    const weights = this.#weights(x, normed, options.keyMask);
+    const weights = this.#weights(x, normed, options);
     const thin = this.dropout > 0 && isTraining() ? dropout(weights, this.dropout) : weights;
     return this.output.forward(joinHeads(thin.matmul(this.#shared(this.value, normed))));
   }
 
   /** What each query weighs of each key, those of the memory first: [batch, numHeads, length, memory and length]. Rows sum to 1, and times the values of their heads they give what `forward` joins and projects. */
   weights(x: Tensor, options: SegmentOptions = {}): Tensor {
-    return this.#weights(x, this.#read(x, options), options.keyMask);
+    return this.#weights(x, this.#read(x, options), options);
   }
 
   /** Memory and input, refused where they do not fit, after the norm where there is one. */
@@ -126,14 +129,14 @@ export class TransformerXLAttention extends Module {
     return repeatHeads(splitHeads(layer.forward(normed), this.numKvHeads), this.numHeads);
   }
 
-  #weights(x: Tensor, normed: Tensor, keyMask: Tensor | undefined): Tensor {
+  #weights(x: Tensor, normed: Tensor, { keyMask, vectors }: SegmentOptions): Tensor {
     const [length, keys] = [x.shape[1]!, normed.shape[1]!];
     const { numHeads, distance, distances, clampLength } = this;
     const q = splitHeads(this.query.forward(normed.slice(1, keys - length, keys)), numHeads);
     const more = (bias: Parameter) => q.add(bias.value.cast(q.dtype).unsqueeze(1));
     const k = this.#shared(this.key, normed);
     const content = more(this.u).matmul(k.transpose());
-    const position = relativeScores(more(this.v), { distance, distances, keys, clampLength });
+    const position = relativeScores(more(this.v), { distance, distances, vectors, keys, clampLength });
     const past = this.#seen(length, keys, x);
     const seen = keyMask ? past.and(keyMask.reshape([-1, 1, 1, keys])) : past;
     const plain = content.add(position).mul(this.headDim ** -0.5);

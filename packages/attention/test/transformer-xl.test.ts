@@ -40,7 +40,7 @@ function formula(
   const pairs = Array.from({ length: length * keys }, (_, at) => [Math.floor(at / keys), at % keys] as const);
   const rows = Int32Array.from(pairs, ([i, j]) => Math.min(layer.clampLength, Math.max(0, back(i, j))));
   const r = layer.distance
-    .forward(layer.distances.forward(tensor(rows, { shape: [length * keys] })))
+    .forward(layer.distances!.forward(tensor(rows, { shape: [length * keys] })))
     .reshape([length, keys, 2, 4])
     .permute([2, 0, 1, 3]);
   const bias = (p: Parameter) => p.value.reshape([2, 1, 4]);
@@ -87,6 +87,18 @@ test("distances are clamped", async () => {
   const [x, memory] = [randn([1, 3, 8]), randn([1, 4, 8])];
   await expect(layer.forward(x, { memory })).toBeCloseToTensor(formula(layer, x, memory), close);
   expect(await layer.forward(x, { memory }).data()).not.toEqual(await make().forward(x, { memory }).data());
+});
+
+test("vectors that layers share stand in the place of those it looks up", async () => {
+  const [x, memory] = [randn([1, 3, 8]), randn([1, 2, 8])];
+  const back = arange(5).neg().add(4);
+  const layer = make({ distances: undefined });
+  const vectors = distances().forward(back);
+  await expect(layer.forward(x, { memory, vectors })).toBeCloseToTensor(make().forward(x, { memory }), close);
+  expect(() => layer.forward(x, { memory })).toThrow("distances are missing, and so are vectors");
+  expect(() => layer.forward(x, { memory, vectors: vectors.slice(0, 0, 3) })).toThrow(
+    "vectors must be [5, 8], one for each distance, got [3, 8]",
+  );
 });
 
 test("of the same length, two segments over their memory are one pass over a window", async () => {

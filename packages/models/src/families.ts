@@ -3,6 +3,7 @@ import type { CausalLM, Module } from "@x/nn";
 import type { Tensor } from "@x/tensor";
 import { GPT2, gpt2Config, gpt2Names } from "./gpt2/index.ts";
 import { Llama, llamaConfig, llamaNames } from "./llama/index.ts";
+import { TransformerXL, transformerXLConfig, transformerXLNames } from "./transformer-xl/index.ts";
 
 /** What every language model here offers. */
 export type LanguageModel = Module &
@@ -21,6 +22,18 @@ const llama: Family = {
   names: llamaNames,
   create: (config, overrides) => new Llama({ ...llamaConfig(config), ...overrides }),
 };
+const transformerXL: Family = {
+  name: "transformer-xl",
+  names: transformerXLNames,
+  create: (config, overrides) => new TransformerXL({ ...transformerXLConfig(config), ...overrides }),
+};
 
 /** By `model_type` of config.json. */
-export const families: Readonly<Record<string, Family>> = { gpt2, llama, mistral: llama, qwen2: llama, qwen3: llama };
+export const families: Readonly<Record<string, Family>> = {
+  gpt2,
+  llama,
+  mistral: llama,
+  qwen2: llama,
+  qwen3: llama,
+  "transfo-xl": transformerXL,
+};
