@@ -78,6 +78,8 @@ export const commands = {
   cpu: ["cpu"],
   webgpu: ["webgpu"],
   attention: ["attention-cpu", "attention-webgpu"],
+  "attention-cpu": ["attention-cpu"],
+  "attention-webgpu": ["attention-webgpu"],
 } as const satisfies Record<string, readonly GroupName[]>;
 
 export type CommandName = keyof typeof commands;

@@ -36,6 +36,7 @@ describe("the command line", () => {
       ["attention-cpu", ["ort-node"]],
     ]);
     expect(parts("attention", "--only", "longformer").map(({ name }) => name)).toEqual(["attention-cpu"]);
+    expect(parts("attention-webgpu").map(({ name }) => name)).toEqual(["attention-webgpu"]);
     expect(parts("attention", "--threads", "2").map(({ threads }) => threads)).toEqual([[2], [1]]);
   });
 
@@ -49,7 +50,7 @@ describe("the command line", () => {
   });
 
   test.each([
-    [["gpu"], /one group of cpu, webgpu, attention, received "gpu"/],
+    [["gpu"], /one group of cpu, webgpu, attention, attention-cpu, attention-webgpu, received "gpu"/],
     [["webgpu", "--only", "conv"], /--only conv matches none of gemm-512/],
     [["webgpu", "--against", "numpy"], /--against numpy is none of ours\/webgpu/],
     [["webgpu", "--driver", "mesa"], /--driver mesa is none of default, swiftshader, lavapipe/],
