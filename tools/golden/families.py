@@ -132,6 +132,15 @@ def legacy_gpt2(directory: Path) -> None:
 
 
 ROTARY_GRADIENTS = ("layers.0.self_attn.q", "layers.1.self_attn.k", "model.norm")
+# Prompts and generations longer than the original length, at which files with a linear or yarn scaling may leave max_position_embeddings.
+LONG = {"lengths": (27, 20), "max_position_embeddings": 16, "gradients": ROTARY_GRADIENTS, "generate": [greedy(8)]}
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 50.0,
+    "short_factor": [1.0, 1.1, 1.3, 1.7],
+    "long_factor": [1.2, 2.0, 3.1, 4.0],
+    "original_max_position_embeddings": 16,
+}
 LLAMA_DEFAULTS = ("attention_bias", "attention_dropout", "head_dim", "hidden_act", "initializer_range", "mlp_bias")
 LLAMA_DEFAULTS += ("pretraining_tp", "tie_word_embeddings", "use_cache", "num_key_value_heads")
 
@@ -200,6 +209,23 @@ SPECS = [
         max_position_embeddings=8,
         rope_parameters={"rope_type": "dynamic", "rope_theta": 100.0, "factor": 2.0},
     ),
+    llama("linear-long", **LONG, rope_parameters={"rope_type": "linear", "rope_theta": 100.0, "factor": 2.5}),
+    llama("dynamic-long", **LONG, rope_parameters={"rope_type": "dynamic", "rope_theta": 100.0, "factor": 2.0}),
+    llama("yarn-long", **LONG, rope_parameters={"rope_type": "yarn", "rope_theta": 50.0, "factor": 4.0, "original_max_position_embeddings": 16}),
+    llama(
+        "llama3-long",
+        **LONG | {"max_position_embeddings": 64},
+        rope_parameters={
+            "rope_type": "llama3",
+            "rope_theta": 50.0,
+            "factor": 4.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 2.0,
+            "original_max_position_embeddings": 16,
+        },
+    ),
+    llama("longrope", **LONG | {"max_position_embeddings": 64}, rope_parameters=LONGROPE),
+    llama("longrope-crossing", gradients=ROTARY_GRADIENTS, rope_parameters=LONGROPE, generate=[greedy(7)]),
     llama("tied", tie_word_embeddings=True, hidden_act="gelu"),
     llama("mqa", num_key_value_heads=1, head_dim=10, positions="gaps", max_shard_size="30KB"),
     llama(
@@ -231,6 +257,20 @@ SPECS = [
         sliding_window=None,
         rope_parameters={"rope_type": "default", "rope_theta": 1000.0},
         generate=[greedy(), beams(5, length_penalty=1.5, returned=2)],
+    ),
+    decoder(MistralConfig, "MistralForCausalLM", "mistral", "window", sliding_window=5, generate=[greedy(8), beams(6)]),
+    decoder(MistralConfig, "MistralForCausalLM", "mistral", "window-later", sliding_window=15, gradients=ROTARY_GRADIENTS, generate=[greedy(10)]),
+    decoder(
+        Qwen3Config,
+        "Qwen3ForCausalLM",
+        "qwen3",
+        "window",
+        num_hidden_layers=3,
+        use_sliding_window=True,
+        sliding_window=4,
+        max_window_layers=1,
+        gradients=ROTARY_GRADIENTS,
+        generate=[greedy(8)],
     ),
     decoder(
         Qwen3Config,

@@ -128,6 +128,11 @@ describe("llama", () => {
       originalMaxLength: 32,
       factor: 4,
     });
+    expect(llamaConfig({ rope_scaling: linear, max_position_embeddings: 100 }).maxLength).toBe(400);
+    const yarn = { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32 };
+    for (const given of [32, 128]) expect(llamaConfig({ rope_scaling: yarn, max_position_embeddings: given }).maxLength).toBe(128);
+    expect(llamaConfig({ rope_scaling: yarn, max_position_embeddings: 300 }).maxLength).toBe(300);
+    expect(llamaConfig({ rope_scaling: llama3, max_position_embeddings: 64 }).maxLength).toBe(64);
     expect(llamaConfig({ rope_scaling: { rope_type: "yarn", factor: 2 } }).ropeScaling).toMatchObject({
       betaFast: 32,
       betaSlow: 1,

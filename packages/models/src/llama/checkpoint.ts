@@ -56,7 +56,7 @@ export function llamaConfig(json: unknown): LlamaConfig {
   const numLayers = config.size("num_hidden_layers", 32);
   const made: LlamaConfig = {
     vocabSize: config.size("vocab_size", defaults.vocabSize),
-    maxLength,
+    maxLength: stretched(maxLength, rope.scaling),
     dim,
     numHeads,
     numKvHeads: config.optionalSize("num_key_value_heads") ?? defaults.numKvHeads ?? numHeads,
@@ -112,6 +112,13 @@ function ropeOf(config: ConfigReader, maxLength: number): { base: number; scalin
   const inner = new ConfigReader(raw, "Llama rope");
   const base = nested ? inner.number("rope_theta", config.number("rope_theta", 10_000)) : config.number("rope_theta", 10_000);
   return { base, scaling: scalingOf(inner, raw, maxLength) };
+}
+
+/** Files whose rotation is scaled by "linear" (Vicuna) or "yarn" (Qwen2.5) may leave max_position_embeddings at the original length, though they serve `factor` times that. */
+function stretched(maxLength: number, scaling: RopeScaling): number {
+  if (scaling.type === "linear") return Math.max(maxLength, Math.floor(maxLength * scaling.factor));
+  if (scaling.type === "yarn") return Math.max(maxLength, Math.floor(scaling.originalMaxLength * scaling.factor));
+  return maxLength;
 }
 
 function scalingOf(rope: ConfigReader, raw: PublishedConfig, maxLength: number): RopeScaling {
