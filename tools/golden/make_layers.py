@@ -106,6 +106,68 @@ def big_bird_cases(random: Random) -> dict:
     }
 
 
+def ended(length: int, *padding: int) -> torch.Tensor:
+    """A mask [batch, length]: 0 at the padding after each row."""
+    return (torch.arange(length) < length - torch.tensor(padding)[:, None]).long()
+
+
+def bloom_cases(random: Random) -> dict:
+    def case(heads: int, length: int, *padding: int) -> tuple:
+        given = projected(random, len(padding), length, 4 * heads, "query key value")
+        return given | {"mask": ended(length, *padding)}, {"heads": heads}
+
+    return {"four_heads": case(4, 11, 0), "six_heads": case(6, 13, 0), "padding": case(3, 9, 0, 4)}
+
+
+def mpt_cases(random: Random) -> dict:
+    def case(heads: int, length: int, *padding: int, **options) -> tuple:
+        given = projected(random, len(padding), length, 4 * heads, "query key value")
+        given = {name: value for name, value in given.items() if not name.endswith("_bias")}
+        return given | {"mask": ended(length, *padding)}, {"heads": heads, "max_bias": 8} | options
+
+    return {
+        "four_heads": case(4, 11, 0),
+        "six_heads": case(6, 13, 0),
+        "largest_exponent": case(3, 9, 0, max_bias=5),
+        "scale": case(2, 9, 0, 4, scale=0.8),
+    }
+
+
+def t5_cases(random: Random) -> dict:
+    def case(decoder: bool, length: int, *padding: int, num_buckets: int = 8, max_distance: int = 20) -> tuple:
+        dim, heads, width = 10, 3, 4
+        given = {"x": normal(random, len(padding), length, dim), "relative_bias": normal(random, num_buckets, heads)}
+        for name in ("query", "key", "value"):
+            given[f"{name}_weight"] = normal(random, heads * width, dim) / dim**0.5
+        given["output_weight"] = normal(random, dim, heads * width) / (heads * width) ** 0.5
+        options = {"heads": heads, "decoder": decoder, "num_buckets": num_buckets, "max_distance": max_distance}
+        return given | {"mask": ended(length, *padding)}, options
+
+    return {
+        "encoder": case(False, 27, 0),
+        "encoder_padding": case(False, 13, 0, 4),
+        "encoder_published": case(False, 150, 0, num_buckets=32, max_distance=128),
+        "decoder": case(True, 27, 0),
+        "decoder_padding": case(True, 13, 5, 0),
+        "decoder_published": case(True, 150, 0, num_buckets=32, max_distance=128),
+    }
+
+
+def gpt_neox_cases(random: Random) -> dict:
+    def case(width: int, rotary: float, theta: float, position: torch.Tensor, *padding: int) -> tuple:
+        heads, length = 3, position.shape[-1]
+        given = projected(random, len(padding), length, heads * width, "query key value")
+        given |= {"mask": ended(length, *padding), "position": position.repeat(len(padding), 1)}
+        return given, {"heads": heads, "rotary": rotary, "theta": theta}
+
+    return {
+        "quarter": case(8, 0.25, 10000.0, torch.arange(11), 0),
+        "half": case(8, 0.5, 100.0, torch.arange(11), 0, 4),
+        "whole": case(4, 1.0, 100.0, torch.arange(9), 0),
+        "gap": case(8, 0.5, 100.0, torch.tensor([0, 1, 2, 3, 9, 10, 11, 40]), 0),
+    }
+
+
 def norm_cases(random: Random) -> dict:
     def affine(x: torch.Tensor, bias: bool = False) -> dict:
         width = x.shape[-1]
@@ -279,6 +341,26 @@ MODULES = {
         "is the seed, max_position_embeddings 4096; random blocks are seeded in `training` and 0 else; mask is 0 at padding. In `paper_length` some random "
         "blocks are seen anyway.",
     ),
+    "bloom_attention": (
+        bloom_cases,
+        "transformers' BloomAttention (ALiBi) without residual and dropout: x [batch, length, dim], weights [out, in], query, key and value apart; mask is 0 at "
+        "padding, which comes last.",
+    ),
+    "mpt_attention": (
+        mpt_cases,
+        "transformers' MptAttention (ALiBi): x [batch, length, dim], weights [out, in], query, key and value apart, no biases; max_bias is alibi_bias_max; mask is "
+        "0 at padding, which comes last.",
+    ),
+    "t5_attention": (
+        t5_cases,
+        "transformers' T5Attention, scores not scaled: x [batch, length, dim], weights [out, in]; relative_bias [buckets, heads]; an encoder looks both ways, a "
+        "decoder back; mask is 0 at padding, which comes last.",
+    ),
+    "gpt_neox_attention": (
+        gpt_neox_cases,
+        "transformers' GPTNeoXAttention: the first `rotary` of each head turns, pairs (i, i + half). x [batch, length, dim], weights [out, in], query, key and value "
+        "apart; mask is 0 at padding, which comes last; position [batch, length].",
+    ),
     "norms": (
         norm_cases,
         "torch.nn.functional.layer_norm (cases layer_norm*) and rms_norm (cases rms_norm*) over the last dimension. In `*_shifted` x is "
@@ -320,6 +402,9 @@ MODULES = {
 }
 
 
+FROM_TRANSFORMERS = {name for name in MODULES if name == "rope" or name.endswith("_attention") and name != "scaled_dot_product_attention"}
+
+
 def case_tolerance(module: str, name: str, value: torch.Tensor, exact: dict) -> float:
     """Twenty times the distance to float64, less what rtol allows; for Muon's bfloat16 twice the distance to the exact recipe."""
     if module == "muon" and name == "outputs.parameters":
@@ -358,7 +443,7 @@ def make_module(module: str) -> None:
         tensors |= {f"{case}.{k}": v for k, v in values.items()}
     folder = FIXTURES / "layers"
     write_tensors(folder / f"{module}.safetensors", tensors)
-    reference = reference_line(module in ("rope", "longformer_attention", "big_bird_attention")) if module != "lion" else "numpy " + __import__("numpy").__version__
+    reference = reference_line(module in FROM_TRANSFORMERS) if module != "lion" else "numpy " + __import__("numpy").__version__
     write_json(folder / f"{module}.json", {"reference": reference, "notes": notes, "cases": cases})
     widest = max((entry["atol"], case, name) for case, c in cases.items() for name, entry in c["outputs"].items())
     print(f"{module}: {len(cases)} cases, {(folder / f'{module}.safetensors').stat().st_size // 1000} kB, widest {widest}")

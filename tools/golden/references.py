@@ -114,6 +114,90 @@ def big_bird_attention(case: str, inputs: Tensors, options: dict) -> Tensors:
     return {"output": F.linear(seen, inputs["output_weight"], inputs["output_bias"])}
 
 
+def bloom_attention(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """BloomAttention as BloomModel calls it, without its residual. mask holds 0 for padding; the fused projection holds query, key and value of each head."""
+    from transformers import BloomConfig
+    from transformers.models.bloom.modeling_bloom import BloomAttention, build_alibi_tensor
+
+    x, heads = inputs["x"], options["heads"]
+    with precision_of(x):
+        layer = BloomAttention(BloomConfig(hidden_size=x.shape[-1], n_head=heads, hidden_dropout=0.0, attention_dropout=0.0), 0)
+        alibi = build_alibi_tensor(inputs["mask"], heads, x.dtype)
+        weights = by_heads(inputs, heads) | output_as("dense", inputs)
+        return {"output": torch.func.functional_call(layer, weights, (x, torch.zeros_like(x), alibi, hidden(x, inputs["mask"])))[0]}
+
+
+def mpt_attention(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """MptAttention as MptModel calls it. The fused projection holds all queries, all keys, all values."""
+    from transformers import MptConfig
+    from transformers.models.mpt.modeling_mpt import MptAttention, build_mpt_alibi_tensor
+
+    x, heads = inputs["x"], options["heads"]
+    with precision_of(x):
+        layer = MptAttention(MptConfig(d_model=x.shape[-1], n_heads=heads, attn_config={"softmax_scale": options.get("scale")}), 0)
+        alibi = build_mpt_alibi_tensor(heads, x.shape[1], options["max_bias"])
+        weights = {"Wqkv.weight": torch.cat([inputs[f"{name}_weight"] for name in QKV])} | output_as("out_proj", inputs)
+        seen = torch.func.functional_call(layer, weights, (x, alibi), {"attention_mask": hidden(x, inputs["mask"]) < 0})
+        return {"output": seen[0]}
+
+
+def t5_attention(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """T5Attention with its relative bias, of an encoder or a decoder. Buckets are computed in float32, as they decide whole numbers."""
+    from transformers import T5Config
+    from transformers.models.t5.modeling_t5 import T5Attention
+
+    x, heads, decoder = inputs["x"], options["heads"], options["decoder"]
+    time = torch.arange(x.shape[1])
+    buckets = T5Attention._relative_position_bucket(
+        time[None, :] - time[:, None], not decoder, options["num_buckets"], options["max_distance"]
+    )
+    bias = F.embedding(buckets, inputs["relative_bias"]).permute(2, 0, 1)[None]
+    with precision_of(x):
+        config = T5Config(d_model=x.shape[-1], d_kv=inputs["query_weight"].shape[0] // heads, num_heads=heads, dropout_rate=0.0)
+        config.is_decoder, config._attn_implementation = decoder, "eager"
+        layer = T5Attention(config, layer_idx=0).eval()
+        weights = {f"{name[0]}.weight": inputs[f"{name}_weight"] for name in (*QKV, "output")}
+        mask = hidden(x, inputs["mask"], causal=decoder)
+        return {"output": torch.func.functional_call(layer, weights, (x,), {"mask": mask, "position_bias": bias})[0]}
+
+
+def gpt_neox_attention(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """GPTNeoXAttention as GPTNeoXModel calls it: a part of each head turns. The fused projection holds query, key and value of each head."""
+    from transformers import GPTNeoXConfig
+    from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXAttention, GPTNeoXRotaryEmbedding
+
+    x, heads = inputs["x"], options["heads"]
+    rope = {"rope_type": "default", "rope_theta": options["theta"], "partial_rotary_factor": options["rotary"]}
+    with precision_of(x):
+        config = GPTNeoXConfig(hidden_size=x.shape[-1], num_attention_heads=heads, rope_parameters=rope)
+        config._attn_implementation = "eager"
+        layer = GPTNeoXAttention(config, 0).eval()
+        turned = GPTNeoXRotaryEmbedding(config)(x, inputs["position"])
+        weights = by_heads(inputs, heads) | output_as("dense", inputs)
+        seen = torch.func.functional_call(layer, weights, (x, hidden(x, inputs["mask"])), {"position_embeddings": turned})
+        return {"output": seen[0]}
+
+
+QKV = ("query", "key", "value")
+
+
+def by_heads(inputs: Tensors, heads: int) -> Tensors:
+    """`query_key_value` of Bloom and GPT-NeoX: rows are [head, query | key | value, width]."""
+    parts = {part: [inputs[f"{name}_{part}"].unflatten(0, (heads, -1)) for name in QKV] for part in ("weight", "bias")}
+    return {f"query_key_value.{part}": torch.stack(three, 1).flatten(0, 2) for part, three in parts.items()}
+
+
+def output_as(name: str, inputs: Tensors) -> Tensors:
+    return {f"{name}.{part}": inputs[f"output_{part}"] for part in ("weight", "bias") if f"output_{part}" in inputs}
+
+
+def hidden(x: torch.Tensor, mask: torch.Tensor, causal: bool = True) -> torch.Tensor:
+    """Additive [batch, 1, length, length]: the lowest number where a key is padding or, if causal, comes later."""
+    seen = mask.bool()[:, None, None, :].expand(-1, 1, x.shape[1], -1)
+    seen = seen.tril() if causal else seen
+    return torch.zeros(seen.shape, dtype=x.dtype).masked_fill(~seen, torch.finfo(x.dtype).min)
+
+
 def projections(inputs: Tensors) -> Tensors:
     """`query_global_weight` of the inputs as `query_global.weight` of a layer."""
     named = {k: v for k, v in inputs.items() if k.endswith(("_weight", "_bias")) and not k.startswith("output_")}
@@ -204,13 +288,13 @@ REFERENCES: dict[str, Callable[[str, Tensors, dict], Tensors]] = {
     function.__name__: function
     for function in (
         scaled_dot_product_attention, norms, rope, softmax, activations, cross_entropy, embedding, longformer_attention,
-        big_bird_attention, selective_scan, adamw, muon, sgd, lion,
+        big_bird_attention, bloom_attention, mpt_attention, t5_attention, gpt_neox_attention, selective_scan, adamw, muon, sgd, lion,
     )
 }  # fmt: skip
 
 DIFFERENTIABLE = {
     *("scaled_dot_product_attention", "norms", "rope", "softmax", "activations", "cross_entropy", "embedding"),
-    *("longformer_attention", "big_bird_attention"),
+    *("longformer_attention", "big_bird_attention", "bloom_attention", "mpt_attention", "t5_attention", "gpt_neox_attention"),
 }
 
 
