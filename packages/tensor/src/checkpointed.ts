@@ -39,21 +39,26 @@ export function checkpointed<R>(fn: () => R): R {
   const ordinal = generator.ordinal;
   const { precision } = context;
   const probe = new Probe(outer);
-  const result = scope(() => within({ tapes: [probeSees(probe, outer)], written: context.written ?? new Set() }, fn));
-  const outputs = [...tensorsIn(result)].map((tensor) => tensor.inner).filter((value) => probe.tracked.has(value));
+  const read = new Set<Tensor>();
+  const result = scope(() => within({ tapes: [probeSees(probe, outer)], written: context.written ?? new Set(), read }, fn));
+  const results = new Set(tensorsIn(result));
+  // What the body read from outside and will read again, masks and the like included: whoever made it may free it before.
+  const outside = [...read].filter((tensor) => !tensor.isFreed && !results.has(tensor));
+  for (const tensor of outside) context.read?.add(tensor);
+  const first = [...results].map((tensor) => tensor.inner);
+  const outputs = first.filter((value) => probe.tracked.has(value));
   const inputs = [...probe.used];
   record({
     name: "checkpointed",
     inputs,
     outputs,
-    saved: inputs,
+    saved: [...new Set([...inputs, ...outside.map((tensor) => tensor.inner)])],
     backward: (upstream) =>
       scope(() => {
-        const again = () => generator.replay(ordinal, () => within({ recomputing: true, precision }, fn));
+        const again = () => generator.replay(ordinal, () => within({ recomputing: true, precision, read: undefined }, fn));
         const { value, pull, end } = pullback(again, inputs);
         try {
-          const made = [...tensorsIn(value)].map((tensor: Tensor) => tensor.inner);
-          const first = [...tensorsIn(result)].map((tensor) => tensor.inner);
+          const made = [...new Set(tensorsIn(value))].map((tensor: Tensor) => tensor.inner);
           const seeds = new Map<Value, Tensor>();
           for (const [i, output] of outputs.entries()) if (upstream[i]) seeds.set(made[first.indexOf(output)]!, upstream[i]);
           return pull(seeds);

@@ -4,6 +4,7 @@ import type { Device } from "./device.ts";
 import type { Generator } from "./generator.ts";
 import type { Policy } from "./precision.ts";
 import type { Scope } from "./scope.ts";
+import type { Tensor } from "./tensor.ts";
 import type { Trace } from "./trace.ts";
 
 /** What surrounds the running code: the only ambient state of the package. Bodies are synchronous, so plain nesting is enough. */
@@ -21,6 +22,8 @@ export const context: {
   recomputing: boolean;
   /** Cells that a checkpointed body has written so far: reading one again could not be repeated. */
   written: Set<Cell> | undefined;
+  /** Tensors that a checkpointed body has read so far. */
+  read: Set<Tensor> | undefined;
 } = {
   device: undefined,
   scope: undefined,
@@ -30,6 +33,7 @@ export const context: {
   precision: undefined,
   recomputing: false,
   written: undefined,
+  read: undefined,
 };
 
 /** Runs `fn` with parts of the context replaced, and puts them back whatever happens. */

@@ -60,11 +60,17 @@ export class Tensor extends Elementwise {
 
   /** The result behind the handle; refused once it is freed. For operations. */
   get inner(): Value {
-    if (this.#freed !== undefined)
+    context.read?.add(this);
+    // A checkpointed body that runs again finds what it read, though the scope it came from has ended: the tape holds the value.
+    if (this.#freed !== undefined && !(context.recomputing && this.#value.references > 0))
       throw new LifetimeError(
         `tensor ${this.dtype}${show(this.shape)}: used after it was freed ${this.#freed}. Return it from the scope that made it, or copy it.`,
       );
     return this.#value;
+  }
+
+  get isFreed(): boolean {
+    return this.#freed !== undefined;
   }
 
   get self(): Tensor {

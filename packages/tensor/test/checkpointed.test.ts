@@ -8,6 +8,7 @@ import {
   Parameter,
   reference,
   State,
+  scope,
   setDefaultDevice,
   type Tensor,
   tensor,
@@ -100,6 +101,52 @@ test("inside a compiled step", async () => {
   const make = (wrap: typeof plain) => compile<{ x: Tensor }, Tensor>(({ x }) => grad(() => loss(parameters, x, wrap), parameters[0]!));
   const x = tensor([[0.5, 0.1, -0.2, 0.3]]);
   expect(await make(checkpointed)({ x }).data()).toEqual(await make(plain)({ x }).data());
+});
+
+test("what it reads may be freed by the scope that made it, nested and masked: a layer of a model", async () => {
+  const [a, b, c] = weights() as [Parameter, Parameter, Parameter];
+  const x = tensor([[0.1, -0.2, 0.3, 0.4]]);
+  const layer = (wrap: typeof plain) => () =>
+    scope(() => {
+      const h = x.matmul(a.value);
+      const mask = tensor([[1, 0, 1, 1]]).mul(2);
+      return wrap(() => {
+        const inner = h.matmul(b.value).mul(mask).tanh();
+        return wrap(() => inner.matmul(c.value).mul(mask).add(h));
+      });
+    });
+  const before = device.memory().buffers;
+  for (const order of ["first", "second"]) {
+    const of = (wrap: typeof plain) => {
+      const first = () => grad(() => layer(wrap)().square().sum(), [a, b, c]);
+      return order === "first" ? first() : grad(() => first().reduce((sum, g) => sum.add(g.square().sum()), tensor(0)), [a, b, c]);
+    };
+    const [expected, got] = [of(plain), of(checkpointed)];
+    for (const i of [0, 1, 2]) {
+      const wanted = Array.from(await expected[i]!.data());
+      // Second derivatives are the same sums in another order.
+      for (const [k, value] of (await got[i]!.data()).entries())
+        expect(Math.abs(value - wanted[k]!)).toBeLessThan(order === "first" ? 1e-12 : 1e-5 * 30);
+    }
+    for (const each of [...expected, ...got]) each.dispose();
+  }
+  expect(device.memory().buffers).toBe(before);
+  const step = compile<Record<string, never>, Tensor>(() => grad(() => layer(checkpointed)().square().sum(), a), { device });
+  expect(await step({}).data()).toEqual(await grad(() => layer(plain)().square().sum(), a).data());
+});
+
+test("a freed tensor stays refused everywhere else", () => {
+  const [a] = weights() as [Parameter];
+  const x = tensor([[0.1, -0.2, 0.3, 0.4]]);
+  let kept: Tensor | undefined;
+  grad(() => {
+    const h = scope(() => {
+      kept = x.matmul(a.value);
+      return checkpointed(() => kept!.tanh());
+    });
+    expect(() => kept!.add(1)).toThrow(/used after it was freed/);
+    return h.sum();
+  }, a);
 });
 
 test("a body that reads a cell after writing it is refused", () => {
