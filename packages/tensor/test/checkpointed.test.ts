@@ -106,10 +106,11 @@ test("inside a compiled step", async () => {
 test("what it reads may be freed by the scope that made it, nested and masked: a layer of a model", async () => {
   const [a, b, c] = weights() as [Parameter, Parameter, Parameter];
   const x = tensor([[0.1, -0.2, 0.3, 0.4]]);
+  const twos = tensor([[2, 2, 2, 2]]);
   const layer = (wrap: typeof plain) => () =>
     scope(() => {
       const h = x.matmul(a.value);
-      const mask = tensor([[1, 0, 1, 1]]).mul(2);
+      const mask = x.gt(0).where(twos, 1);
       return wrap(() => {
         const inner = h.matmul(b.value).mul(mask).tanh();
         return wrap(() => inner.matmul(c.value).mul(mask).add(h));
