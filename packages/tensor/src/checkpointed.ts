@@ -55,7 +55,7 @@ export function checkpointed<R>(fn: () => R): R {
     saved: [...new Set([...inputs, ...outside.map((tensor) => tensor.inner)])],
     backward: (upstream) =>
       scope(() => {
-        const again = () => generator.replay(ordinal, () => within({ recomputing: true, precision, read: undefined }, fn));
+        const again = () => generator.replay(ordinal, () => within({ recomputing: true, precision }, fn));
         const { value, pull, end } = pullback(again, inputs);
         try {
           const made = [...new Set(tensorsIn(value))].map((tensor: Tensor) => tensor.inner);
