@@ -1,4 +1,4 @@
-import { expectCounts, type Init, isTraining, Linear, Module } from "@x/nn";
+import { expectChoice, expectCounts, type Init, isTraining, Linear, Module } from "@x/nn";
 import { and, attention, blockMap, causal as causalPattern, type Pattern } from "@x/ops";
 import { currentGenerator, ShapeError, show, statisticsOf, type Tensor, TensorError } from "@x/tensor";
 import { joinHeads, splitHeads, unitValues } from "./heads.ts";
@@ -34,6 +34,8 @@ export interface AttentionOptions {
   readonly rotation?: Rotation | undefined;
   readonly queryNorm?: HeadNorm | undefined;
   readonly keyNorm?: HeadNorm | undefined;
+  /** What both normalise over: each head, headDim wide (Qwen3), or all heads together, before they are split: numHeads headDim wide for queries, numKvHeads headDim for keys (OLMo 2, arXiv 2501.00656). */
+  readonly normOver?: "head" | "heads";
   /** Who may look at whom; with `causal`, only backwards. Keep it: what is built for it is kept with it. */
   readonly pattern?: Pattern | undefined;
   readonly distanceBias?: DistanceBias | undefined;
@@ -71,6 +73,7 @@ abstract class Heads extends Module {
   readonly output: Linear;
   readonly queryNorm: HeadNorm | undefined;
   readonly keyNorm: HeadNorm | undefined;
+  readonly normOver: "head" | "heads";
   readonly pattern: Pattern | undefined;
   readonly distanceBias: DistanceBias | undefined;
   readonly softcap: number;
@@ -91,8 +94,10 @@ abstract class Heads extends Module {
       memoryDim = dim,
       softcap = 0,
       dropout = 0,
+      normOver = "head",
     } = options;
     const who = new.target.name;
+    expectChoice(who, "normOver", normOver, ["head", "heads"]);
     expectCounts(who, { dim, numHeads, numKvHeads, memoryDim, ...(options.headDim !== undefined && { headDim }) });
     if (!Number.isInteger(headDim))
       throw new ShapeError(`${who}: dim ${dim} must be a multiple of numHeads ${numHeads}, or headDim be given.`);
@@ -123,18 +128,24 @@ abstract class Heads extends Module {
     });
     this.queryNorm = options.queryNorm;
     this.keyNorm = options.keyNorm;
+    this.normOver = normOver;
   }
 
   protected queries(x: Tensor): Tensor {
     this.#expect("x", x, this.query);
-    const q = splitHeads(this.query.forward(x), this.numHeads);
-    return this.queryNorm ? this.queryNorm.forward(q) : q;
+    return this.#heads(this.query.forward(x), this.numHeads, this.queryNorm);
   }
 
   protected keysAndValues(x: Tensor, name: string): { k: Tensor; v: Tensor } {
     this.#expect(name, x, this.key);
-    const k = splitHeads(this.key.forward(x), this.numKvHeads);
-    return { k: this.keyNorm ? this.keyNorm.forward(k) : k, v: splitHeads(this.value.forward(x), this.numKvHeads) };
+    const k = this.#heads(this.key.forward(x), this.numKvHeads, this.keyNorm);
+    return { k, v: splitHeads(this.value.forward(x), this.numKvHeads) };
+  }
+
+  #heads(projected: Tensor, heads: number, norm: HeadNorm | undefined): Tensor {
+    if (norm && this.normOver === "heads") return splitHeads(norm.forward(projected), heads);
+    const split = splitHeads(projected, heads);
+    return norm ? norm.forward(split) : split;
   }
 
   /** Heads to heads: [batch, numHeads, queries, headDim] over [batch, numKvHeads, keys, headDim]. */

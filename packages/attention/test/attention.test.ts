@@ -25,8 +25,10 @@ function bookAttention(layer: SelfAttention, x: Tensor, positions?: Tensor): Ten
   const seen = arange(length).le(arange(length).reshape([length, 1]));
   const outs = Array.from({ length: numHeads }, (_, h) => {
     const shared = Math.floor(h / (numHeads / numKvHeads));
-    const qh = turn(norm(head(q, h), layer.queryNorm));
-    const kh = turn(norm(head(k, shared), layer.keyNorm));
+    // Of a norm over all heads together, each head is a part.
+    const [wide, narrow] = layer.normOver === "heads" ? [layer.queryNorm, layer.keyNorm] : [undefined, undefined];
+    const qh = turn(wide ? head(norm(q, wide), h) : norm(head(q, h), layer.queryNorm));
+    const kh = turn(narrow ? head(norm(k, narrow), shared) : norm(head(k, shared), layer.keyNorm));
     const scores = qh.matmul(kh.transpose()).mul(layer.scale);
     const weights = softmax({ x: layer.causal ? seen.expand(scores.shape).where(scores, -1e30) : scores });
     return weights.matmul(head(v, shared)).reshape([batch, length, headDim]);
@@ -53,6 +55,12 @@ describe("self-attention is what the books say", () => {
       // Weights that differ within a pair: norm and rotation do not commute.
       for (const norm of [layer.queryNorm, layer.keyNorm] as RMSNorm[])
         norm.weight.write(Array.from({ length: 8 }, (_, i) => 0.5 + 0.3 * i));
+      return layer;
+    },
+    "with norms over all heads together": () => {
+      const layer = make({ numKvHeads: 2, queryNorm: new RMSNorm({ dim: 12 }), keyNorm: new RMSNorm({ dim: 4 }), normOver: "heads" });
+      for (const norm of [layer.queryNorm, layer.keyNorm] as RMSNorm[])
+        norm.weight.write(Array.from({ length: norm.weight.shape[0]! }, (_, i) => 0.5 + 0.3 * i));
       return layer;
     },
   };
