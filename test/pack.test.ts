@@ -125,6 +125,8 @@ const formatHost = { getCanonicalFileName: (name: string) => name, getCurrentDir
 describe("one model brings in no layer package that it is not made of", () => {
   /** What the layers of each model come from. */
   const madeOf: Record<string, string[]> = {
+    decoder: ["norm", "posenc", "attention", "attention-linear"],
+    "transformer-xl": ["norm", "attention"],
     gpt2: ["norm", "posenc", "attention"],
     llama: ["norm", "posenc", "attention"],
     mistral: ["norm", "posenc", "attention"],
