@@ -1,6 +1,7 @@
-import { joinHeads, repeatHeads, type SelfAttention, splitHeads } from "@x/attention";
+import type { SelfAttention } from "@x/attention";
 import type { Decoder } from "@x/models/decoder";
 import type { GPT2 } from "@x/models/gpt2";
+import { joinHeads, repeatHeads, splitHeads } from "@x/nn";
 import { and, blocks, causal, window } from "@x/ops";
 import { arange, Generator, noGrad, reference, type Tensor, tensor, withDevice, withGenerator } from "@x/tensor";
 import { describe, expect, test } from "vitest";

@@ -1,8 +1,7 @@
-import { Dropout, expectCounts, type Init, Linear, Module } from "@x/nn";
+import { Dropout, expectCounts, type Init, joinHeads, Linear, Module, splitHeads, unitValues } from "@x/nn";
 import { type Pattern, window } from "@x/ops";
 import { ShapeError, show, Tensor, TensorError } from "@x/tensor";
 import type { FeatureMap } from "./features.ts";
-import { joinHeads, splitHeads, unitValues } from "./heads.ts";
 import { attend, checkMask, type KernelAttention, type KernelSettings, settingsFor } from "./linear.ts";
 import type { LinearLayerCache, LinearStateShape } from "./linear-state.ts";
 import { localAttention } from "./local.ts";

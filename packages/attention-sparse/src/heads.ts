@@ -1,18 +1,7 @@
-import { isTraining } from "@x/nn";
+import { isTraining, joinHeads, splitHeads } from "@x/nn";
 import { attention } from "@x/ops";
 import { currentGenerator, ShapeError, show, Tensor, TensorError } from "@x/tensor";
 import type { Columns } from "./hidden.ts";
-
-/** [batch, length, heads * headDim] seen as [batch, heads, length, headDim]: a view. */
-export const splitHeads = (x: Tensor, heads: number): Tensor => {
-  const [batch, length, width] = x.shape as [number, number, number];
-  return x.reshape([batch, length, heads, width / heads]).permute([0, 2, 1, 3]);
-};
-/** The way back, which copies. */
-export const joinHeads = (x: Tensor): Tensor => {
-  const [batch, heads, length, dim] = x.shape as [number, number, number, number];
-  return x.permute([0, 2, 1, 3]).reshape([batch, length, heads * dim]);
-};
 
 /** What attention is asked with, heads side by side: q [batch, queries, dim], k and v [batch, keys, dim]. */
 export interface Asked {

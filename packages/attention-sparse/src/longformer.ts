@@ -1,9 +1,9 @@
-import { expectChoice, expectCounts, isTraining, Linear, Module } from "@x/nn";
+import { expectChoice, expectCounts, isTraining, joinHeads, Linear, Module, splitHeads } from "@x/nn";
 import { attention } from "@x/ops";
 import { statisticsOf, Tensor, TensorError, zeros } from "@x/tensor";
 import { DilationBias, type WindowCache } from "./cached.ts";
 import { addRows, fixedTokens, type GlobalTokens, maskedTokens, takeRows } from "./global-tokens.ts";
-import { attendHeads, checkInput, checkRates, headDimOf, joinHeads, keepRows, splitHeads } from "./heads.ts";
+import { attendHeads, checkInput, checkRates, headDimOf, keepRows } from "./heads.ts";
 import { hideLaterKeys, hideLaterSlots } from "./hidden.ts";
 import { LongformerMaps } from "./longformer-maps.ts";
 import { dilationOf, type LongformerOptions, reachOf, tokensOf } from "./longformer-options.ts";

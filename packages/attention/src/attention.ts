@@ -1,7 +1,6 @@
-import { expectChoice, expectCounts, type Init, isTraining, Linear, Module } from "@x/nn";
+import { expectChoice, expectCounts, type Init, isTraining, joinHeads, Linear, Module, splitHeads, unitValues } from "@x/nn";
 import { and, attention, blockMap, causal as causalPattern, type Pattern } from "@x/ops";
 import { currentGenerator, ShapeError, show, statisticsOf, type Tensor, TensorError } from "@x/tensor";
-import { joinHeads, splitHeads, unitValues } from "./heads.ts";
 import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
 
 /** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what is cached. */

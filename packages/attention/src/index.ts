@@ -24,7 +24,6 @@ export {
 } from "./attention.ts";
 export { AttentionCache, type CachedHeads } from "./attention-cache.ts";
 export { copyAsGrouped } from "./grouped.ts";
-export { joinHeads, repeatHeads, splitHeads } from "./heads.ts";
 export { KvCache, type KvCacheOptions } from "./kv-cache.ts";
 export type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
 export { PagePool, type PagePoolOptions } from "./page-pool.ts";

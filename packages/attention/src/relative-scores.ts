@@ -1,6 +1,5 @@
-import type { Linear, Module } from "@x/nn";
+import { type Linear, type Module, splitHeads } from "@x/nn";
 import { arange, ShapeError, show, type Tensor, TensorError } from "@x/tensor";
-import { splitHeads } from "./heads.ts";
 import { byKey } from "./relative-shift.ts";
 
 /** Vectors [n, dim] of distances i32 [n]: SinusoidalPositions with its "halves" layout is the paper's. */

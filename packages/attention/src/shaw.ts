@@ -1,7 +1,6 @@
-import { expectCounts, type Init, isTraining, Linear, Module, normal, parameter } from "@x/nn";
+import { expectCounts, type Init, isTraining, joinHeads, Linear, Module, normal, parameter, splitHeads } from "@x/nn";
 import { dropout, softmax } from "@x/ops";
 import { arange, type Parameter, ShapeError, show, type Tensor, TensorError } from "@x/tensor";
-import { joinHeads, splitHeads } from "./heads.ts";
 import { byDistance, byKey } from "./relative-shift.ts";
 
 export interface ShawOptions {

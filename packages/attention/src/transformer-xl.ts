@@ -1,8 +1,7 @@
-import { expectCounts, type Init, isTraining, Linear, Module, normal, parameter } from "@x/nn";
+import { expectCounts, type Init, isTraining, joinHeads, Linear, Module, normal, parameter, repeatHeads, splitHeads } from "@x/nn";
 import { dropout, type Pattern, softmax } from "@x/ops";
 import { arange, noGrad, type Parameter, ShapeError, show, Tensor, TensorError } from "@x/tensor";
 import type { HeadNorm } from "./attention.ts";
-import { joinHeads, repeatHeads, splitHeads } from "./heads.ts";
 import { PatternScores } from "./pattern-scores.ts";
 import { type DistanceVectors, relativeScores } from "./relative-scores.ts";
 

@@ -1,19 +1,10 @@
+import { joinHeads, repeatHeads, splitHeads } from "@x/nn";
 import { RMSNorm } from "@x/norm";
 import { AlibiBias, RotaryPositions, SinusoidalPositions, T5RelativeBias } from "@x/posenc";
 import { arange, Generator, randn, reference, setDefaultDevice, Tensor, tensor, withGenerator } from "@x/tensor";
 import { tensorMatchers } from "@x/testing/vitest";
 import { beforeAll, describe, expect, test } from "vitest";
-import {
-  type AttentionOptions,
-  blocks,
-  joinHeads,
-  repeatHeads,
-  SelfAttention,
-  splitHeads,
-  TransformerXLAttention,
-  type TransformerXLOptions,
-  window,
-} from "../src/index.ts";
+import { type AttentionOptions, blocks, SelfAttention, TransformerXLAttention, type TransformerXLOptions, window } from "../src/index.ts";
 
 expect.extend(tensorMatchers);
 const device = reference();

@@ -1,5 +1,6 @@
-import { joinHeads, repeatHeads, type SelfAttention, splitHeads } from "@x/attention";
+import type { SelfAttention } from "@x/attention";
 import { wasm } from "@x/kernels-wasm";
+import { joinHeads, repeatHeads, splitHeads } from "@x/nn";
 import { meanCrossEntropy } from "@x/ops";
 import { arange, type Device, Generator, scope, setDefaultDevice, type Tensor, tensor, valueAndGrad, withGenerator } from "@x/tensor";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

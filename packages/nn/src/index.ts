@@ -6,6 +6,7 @@ export { Dropout } from "./dropout.ts";
 export { Embedding } from "./embedding.ts";
 export { expectChoice, expectCounts, expectPositive } from "./expect.ts";
 export { type FeedForwardOptions, GatedMLP, MLP, SwiGLU } from "./feed-forward.ts";
+export { joinHeads, repeatHeads, splitHeads, unitValues } from "./heads.ts";
 export {
   constant,
   fanInUniform,

@@ -1,6 +1,6 @@
-import { type DistanceBias, type DistanceVectors, joinHeads, relativeScores, repeatHeads, splitHeads } from "@x/attention";
+import { type DistanceBias, type DistanceVectors, relativeScores } from "@x/attention";
 import type { PerformerAttention } from "@x/attention-linear";
-import { type Init, Linear, Module, parameter } from "@x/nn";
+import { type Init, joinHeads, Linear, Module, parameter, repeatHeads, splitHeads } from "@x/nn";
 import { softmax } from "@x/ops";
 import { arange, noGrad, type Parameter, type Tensor, TensorError } from "@x/tensor";
 import type { MixOptions } from "./mixers.ts";

@@ -1,4 +1,5 @@
-import { type AttendOptions, joinHeads, SelfAttention } from "@x/attention";
+import { type AttendOptions, SelfAttention } from "@x/attention";
+import { joinHeads } from "@x/nn";
 import { noGrad, Tensor } from "@x/tensor";
 
 /**
