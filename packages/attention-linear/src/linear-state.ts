@@ -1,4 +1,4 @@
-import { expectCounts, type ModelState, rowIndices, sameRowIndices } from "@x/nn";
+import { expectCounts, type ModelState, paddingCounts, rowIndices, sameRowIndices } from "@x/nn";
 import {
   arange,
   type Device,
@@ -172,11 +172,7 @@ export class LinearState implements ModelState {
   }
 
   reset(padding: ArrayLike<number> = new Int32Array(this.batch)): void {
-    const counts = Array.from(padding);
-    if (counts.length !== this.batch || !counts.every((count) => Number.isInteger(count) && count >= 0 && count <= this.capacity))
-      throw new ShapeError(
-        `LinearState.reset: padding must be ${this.batch} counts from 0 to the capacity ${this.capacity}, one a row, got [${counts.join(", ")}].`,
-      );
+    const counts = paddingCounts("LinearState", padding, this);
     this.padding.write(counts);
     this.#mostPadding = Math.max(...counts);
     this.#empty();

@@ -1,4 +1,4 @@
-import { expectCounts, type ModelState, rowIndices, sameRowIndices } from "@x/nn";
+import { expectCounts, type ModelState, paddingCounts, rowIndices, sameRowIndices } from "@x/nn";
 import { decodeAttention } from "@x/ops";
 import {
   arange,
@@ -127,11 +127,7 @@ export abstract class AttentionCache implements ModelState {
   }
 
   reset(padding: ArrayLike<number> = new Int32Array(this.batch)): void {
-    const counts = Array.from(padding);
-    if (counts.length !== this.batch || !counts.every((count) => Number.isInteger(count) && count >= 0 && count <= this.capacity))
-      throw new ShapeError(
-        `${this.constructor.name}.reset: padding must be ${this.batch} counts from 0 to the capacity ${this.capacity}, one a row, got [${counts.join(", ")}].`,
-      );
+    const counts = paddingCounts(this.constructor.name, padding, this);
     this.padding.write(counts);
     this.#mostPadding = Math.max(...counts);
     this.length = 0;

@@ -17,3 +17,17 @@ export function sameRowIndices(who: string, rows: Tensor | ArrayLike<number>, st
     );
   return rowIndices(`${who}.gather`, rows, state);
 }
+
+/** Left-padded positions of each row of a state, as its `reset` takes them; refused where they do not fit. `who` is the state. */
+export function paddingCounts(
+  who: string,
+  padding: ArrayLike<number>,
+  { batch, capacity }: { readonly batch: number; readonly capacity: number },
+): number[] {
+  const counts = Array.from(padding);
+  if (counts.length !== batch || !counts.every((count) => Number.isInteger(count) && count >= 0 && count <= capacity))
+    throw new ShapeError(
+      `${who}.reset: padding must be ${batch} counts from 0 to the capacity ${capacity}, one a row, got [${counts.join(", ")}].`,
+    );
+  return counts;
+}

@@ -1,4 +1,4 @@
-import { expectCounts, type ModelState, rowIndices, sameRowIndices } from "@x/nn";
+import { expectCounts, type ModelState, paddingCounts, rowIndices, sameRowIndices } from "@x/nn";
 import { writeRows } from "@x/ops";
 import { arange, type Device, isTracing, type Shape, ShapeError, State, scope, type Tensor, TensorError } from "@x/tensor";
 
@@ -114,11 +114,7 @@ export class TokenState implements ModelState {
   }
 
   reset(padding: ArrayLike<number> = new Int32Array(this.batch)): void {
-    const counts = Array.from(padding);
-    if (counts.length !== this.batch || !counts.every((count) => Number.isInteger(count) && count >= 0 && count <= this.capacity))
-      throw new ShapeError(
-        `TokenState.reset: padding must be ${this.batch} counts from 0 to the capacity ${this.capacity}, one a row, got [${counts.join(", ")}].`,
-      );
+    const counts = paddingCounts("TokenState", padding, this);
     this.#padding.write(counts);
     this.#mostPadding = Math.max(...counts);
     this.truncate(0);

@@ -1,5 +1,5 @@
 import { nextMemory } from "@x/attention";
-import { expectCounts, type ModelState, rowIndices, sameRowIndices } from "@x/nn";
+import { expectCounts, type ModelState, paddingCounts, rowIndices, sameRowIndices } from "@x/nn";
 import { arange, type Device, isTracing, noGrad, type Shape, ShapeError, State, scope, Tensor, TensorError, zeros } from "@x/tensor";
 
 export interface SegmentMemoryOptions {
@@ -138,11 +138,7 @@ export class SegmentMemory implements ModelState {
   }
 
   reset(padding: ArrayLike<number> = new Int32Array(this.batch)): void {
-    const counts = Array.from(padding);
-    if (counts.length !== this.batch || !counts.every((count) => Number.isInteger(count) && count >= 0 && count <= this.capacity))
-      throw new ShapeError(
-        `SegmentMemory.reset: padding must be ${this.batch} counts from 0 to the capacity ${this.capacity}, one a row, got [${counts.join(", ")}].`,
-      );
+    const counts = paddingCounts("SegmentMemory", padding, this);
     this.#padding.write(counts);
     this.#mostPadding = Math.max(...counts);
     this.truncate(0);
