@@ -57,3 +57,41 @@ test("a package with content has tests, or nothing would notice it breaking", ()
   const untested = packages.filter(hasContent).filter(({ dir }) => filesUnder(join(dir, "test"), /\.test\.ts$/).length === 0);
   expect(untested.map(({ short }) => short)).toEqual([]);
 });
+
+test("no package needs itself through others, development included: building follows this order, and a cycle has none", () => {
+  const needs = new Map(
+    workspaces().map(({ name, manifest }) => [
+      name,
+      Object.keys({ ...manifest.dependencies, ...manifest.devDependencies, ...manifest.peerDependencies }),
+    ]),
+  );
+  // The one circle, of tensor, ops and their tests, is cut in turbo.json: testing is built from sources and waits for nobody.
+  needs.set(`${scope}/testing`, []);
+  expect(cycleOf(needs)).toEqual([]);
+});
+
+test("a cycle is found, wherever it begins", () => {
+  const chain = { a: ["b"], b: ["c", "outside"], c: ["d"], d: [] as string[] };
+  expect(cycleOf(new Map(Object.entries(chain)))).toEqual([]);
+  expect(cycleOf(new Map(Object.entries({ ...chain, d: ["b"] })))).toEqual(["b", "c", "d", "b"]);
+});
+
+/** The first way from a name back to itself. */
+function cycleOf(needs: ReadonlyMap<string, readonly string[]>): string[] {
+  const cleared = new Set<string>();
+  const search = (name: string, way: readonly string[]): string[] => {
+    if (way.includes(name)) return [...way.slice(way.indexOf(name)), name];
+    if (cleared.has(name)) return [];
+    for (const next of needs.get(name) ?? []) {
+      const cycle = search(next, [...way, name]);
+      if (cycle.length > 0) return cycle;
+    }
+    cleared.add(name);
+    return [];
+  };
+  for (const name of needs.keys()) {
+    const cycle = search(name, []);
+    if (cycle.length > 0) return cycle;
+  }
+  return [];
+}
