@@ -1,7 +1,7 @@
 import { expectCounts } from "@x/nn";
 import { writeRows } from "@x/ops";
 import { State, type Tensor } from "@x/tensor";
-import { AttentionCache, bytesOf, type CachedHeads, decode } from "./attention-cache.ts";
+import { AttentionCache, type CachedHeads, decode } from "./attention-cache.ts";
 import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
 
 export interface KvCacheOptions extends CachedHeads {
@@ -28,10 +28,6 @@ export class KvCache extends AttentionCache {
     this.#keys = Array.from({ length: numLayers }, () => place(headDim));
     this.#values = Array.from({ length: numLayers }, () => place(valueDim));
     this.layers = this.#keys.map((_, i) => ({ attend: (heads, look) => this.#attend(i, heads, look) }));
-  }
-
-  get bytes(): number {
-    return bytesOf(this.cells());
   }
 
   #attend(layer: number, { q, k, v }: NewHeads, look: CachedLook): Tensor {

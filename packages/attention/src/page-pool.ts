@@ -1,7 +1,7 @@
-import { expectCounts } from "@x/nn";
+import { bytesOf, expectCounts } from "@x/nn";
 import { writeRows } from "@x/ops";
 import { type Device, State, scope, TensorError, tensor, zeros } from "@x/tensor";
-import { bytesOf, type CachedHeads } from "./attention-cache.ts";
+import type { CachedHeads } from "./attention-cache.ts";
 
 export interface PagePoolOptions extends CachedHeads {
   readonly pages: number;

@@ -43,7 +43,7 @@ export class PagedKvCache extends AttentionCache {
   }
 
   /** Memory of the pages that are held; one that several rows share counts once. */
-  get bytes(): number {
+  override get bytes(): number {
     return new Set(this.#rows.flat()).size * this.pool.pageBytes;
   }
 

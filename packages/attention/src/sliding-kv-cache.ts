@@ -1,7 +1,7 @@
 import { expectCounts } from "@x/nn";
 import { writeRows } from "@x/ops";
 import { full, State, Tensor, TensorError } from "@x/tensor";
-import { AttentionCache, bytesOf, type CachedHeads, decode } from "./attention-cache.ts";
+import { AttentionCache, type CachedHeads, decode } from "./attention-cache.ts";
 import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
 
 export interface SlidingKvCacheOptions extends CachedHeads {
@@ -41,16 +41,12 @@ export class SlidingKvCache extends AttentionCache {
     this.layers = this.#keys.map((_, i) => ({ attend: (heads, look) => this.#attend(i, heads, look) }));
   }
 
-  get bytes(): number {
-    return bytesOf(this.cells());
-  }
-
   override counted(count: number): void {
     super.counted(count);
     this.#farthest = Math.max(this.#farthest, this.length);
   }
 
-  /** Only as far back as what the next query sees is still there. */
+  /** Only as far back as what the next query sees is still there; or to the beginning, by `reset`. */
   override truncate(length: number): void {
     if (length < this.#farthest - 1 && this.#farthest > this.window)
       throw new TensorError(

@@ -23,6 +23,6 @@ export { Linear, type LinearOptions } from "./linear.ts";
 export { cellAliases, cellPaths, Module, namedCells, namedModules } from "./module.ts";
 export { type QuantizeLinearOptions, quantizeLinear } from "./quantize-linear.ts";
 export { QuantizedLinear, type QuantizedLinearOptions, type WeightQuantization } from "./quantized-linear.ts";
-export { paddingCounts, rowIndices, sameRowIndices } from "./row-indices.ts";
+export { bytesOf, SequenceState } from "./sequence-state.ts";
 export { formatReport, type HostState, type LoadReport, loadStateDict, stateDict } from "./state-dict.ts";
 export { isTraining, withTraining } from "./training.ts";

@@ -80,7 +80,7 @@ export class TransformerXL extends Module implements CausalLM {
       const memory = carried ? carried.memory(i)?.cast(x.dtype) : this.#zeros(x, before);
       states.push(entering(block.forward(x, { memory, keyMask: seen, vectors })));
     }
-    carried?.advance(states.slice(0, -1));
+    carried?.remember(states.slice(0, -1));
     states[states.length - 1] = this.dropout.forward(states.at(-1)!);
     return states;
   }
