@@ -2,62 +2,18 @@ import { mathSource } from "../math.ts";
 import {
   accumulators,
   batchLines,
-  blockLines,
   type Form,
   finishCode,
   groupLines,
   lane,
   mathOf,
-  placeLines,
   range,
-  type Side,
   stepLines,
   storeLines,
   sumLines,
   sumsLines,
 } from "./form.ts";
-
-/** Blocks of four outer elements by four steps that an operand's share of shared memory has, and the first invocation that loads one. */
-interface Share {
-  readonly side: Side;
-  /** Quads of outer elements in the tile. */
-  readonly quads: number;
-  readonly blocks: number;
-  readonly first: number;
-}
-
-/** Loads of one invocation: each of its blocks of an operand. */
-function loadsOf({ side, quads, blocks, first }: Share, depth: number, threads: number) {
-  const { name } = side;
-  const origin = name === "a" ? "by" : "bx";
-  return range(Math.ceil(blocks / threads)).map((n) => {
-    const tag = `${name}${n}`;
-    const index = first === 0 ? "index" : `((index + ${threads - first}u) % ${threads}u)`;
-    // Neighbours read neighbours: along the axis on which elements lie together.
-    const [quad, step] =
-      side.along === "k" ? [`${tag}_u / ${depth / 4}u`, `${tag}_u % ${depth / 4}u`] : [`${tag}_u % ${quads}u`, `${tag}_u / ${quads}u`];
-    return {
-      tag,
-      guard: blocks % threads === 0 ? undefined : `${tag}_u < ${blocks}u`,
-      places: [
-        `let ${tag}_u = ${index} + ${n * threads}u;`,
-        `let ${tag}_q = ${quad};`,
-        `let ${tag}_s = ${step};`,
-        ...placeLines(side, tag, `(${origin} * ${quads}u + ${tag}_q) * 4u`),
-        ...range(4).map((t) => `var ${tag}_n${t} = vec4<f32>();`),
-      ],
-      fetch: (end: string | undefined) => [
-        `let ${tag}_k = k + ${tag}_s * 4u;`,
-        ...blockLines(side, tag, `${tag}_k`, end),
-        ...range(4).map((t) => `${tag}_n${t} = ${tag}_${t};`),
-      ],
-      keep: range(4).map((t) => `tile_${name}[(${tag}_s * 4u + ${t}u) * ${quads}u + ${tag}_q] = ${tag}_n${t};`),
-    };
-  });
-}
-
-const guarded = (guard: string | undefined, lines: readonly string[]) =>
-  guard ? [`if (${guard}) {`, ...lines, "}"] : ["{", ...lines, "}"];
+import { guarded, loadsOf, sharesOf } from "./shares.ts";
 
 /** One step of the sum out of shared memory. */
 function tileSteps(form: Form, quadsA: number, quadsB: number): string[] {
@@ -83,12 +39,10 @@ export function tiledCode(form: Form): string {
   const { rows, columns, down, across, depth } = tile;
   const threads = down * across;
   const [quadsA, quadsB] = [(rows / 4) * down, (columns / 4) * across];
-  const blocksA = (quadsA * depth) / 4;
-  const shares: Share[] = [
-    { side: form.a, quads: quadsA, blocks: blocksA, first: 0 },
-    { side: form.b, quads: quadsB, blocks: (quadsB * depth) / 4, first: blocksA % threads },
+  const keep = (name: "a" | "b", step: string, quad: string, vector: string) => [
+    `tile_${name}[${step} * ${name === "a" ? quadsA : quadsB}u + ${quad}] = ${vector};`,
   ];
-  const loads = shares.flatMap((share) => loadsOf(share, depth, threads));
+  const loads = sharesOf(form.a, form.b, [quadsA, quadsB], depth, threads).flatMap((share) => loadsOf(share, depth, threads, keep));
   const fetch = loads.flatMap((load) => guarded(load.guard, load.fetch(ragged ? "end" : undefined)));
   const steps = tileSteps(form, quadsA, quadsB);
   return `${mathSource(mathOf(form.epilogue.activation))}${finishCode(form.epilogue)}
