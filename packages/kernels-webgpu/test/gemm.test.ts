@@ -7,7 +7,9 @@ import { describe, expect, test } from "vitest";
 import { linearBy } from "../src/kernels/product/linear.ts";
 import { matmulBy } from "../src/kernels/product/matmul.ts";
 import type { Choice } from "../src/kernels/product/tiles.ts";
+import { tileOf } from "../src/kernels/product/units.ts";
 import { onAdapter } from "./adapter.ts";
+import { emulatedUnit } from "./emulated-unit.ts";
 
 const values = (size: number, seed: number) => Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7 + seed) * Math.cos(i * 0.3));
 
@@ -15,6 +17,11 @@ const member = (member: Choice["member"], rows: number, columns: number, down: n
   member,
   tile: { rows, columns, down, across, depth },
   parts,
+});
+
+const matrices = (m: number, n: number, k: number, parts = 1): Choice => ({
+  ...{ member: "matrices", parts },
+  tile: tileOf(emulatedUnit({ component: "f32", m, n, k })),
 });
 
 interface Case {
@@ -37,6 +44,10 @@ const cases: Readonly<Record<string, Case>> = {
   "tiles of 64, along rows": { choice: member("tiled", 8, 8, 8, 8, 16), m: 68, n: 132, k: 19, form: "tn" },
   "tiles of 64, split": { choice: member("tiled", 8, 8, 8, 8, 16, 2), m: 68, n: 64, k: 72, form: "tt" },
   "tiles of 128": { choice: member("tiled", 8, 8, 16, 16, 16), m: 132, n: 136, k: 36, form: "nn" },
+  "matrices of 8 x 8, scalars": { choice: matrices(8, 8, 8), m: 67, n: 70, k: 41, form: "nn" },
+  "matrices of 16 x 8, along the sum, split": { choice: matrices(16, 8, 4, 3), m: 68, n: 36, k: 116, form: "nt" },
+  "matrices of 8 x 16, along rows": { choice: matrices(8, 16, 16), m: 132, n: 68, k: 19, form: "tn" },
+  "matrices of 16 x 16, split": { choice: matrices(16, 16, 8, 2), m: 33, n: 35, k: 67, form: "tt" },
   "one row along the sum": { choice: member("few rows", 1, 4, 1, 64), m: 1, n: 37, k: 516, form: "nt" },
   "three rows along the sum, split": { choice: member("few rows", 3, 4, 1, 64, 0, 2), m: 3, n: 8, k: 1032, form: "nt" },
   "two rows in registers, split": { choice: member("direct", 2, 4, 1, 64, 0, 3), m: 2, n: 260, k: 101, form: "nn" },

@@ -3,8 +3,10 @@ import { samples as opSamples } from "@x/ops/samples";
 import { isFloat, matmul, type OpSample, type SampleInput } from "@x/tensor";
 import { primitiveSamples } from "@x/tensor/samples";
 import { conformance } from "@x/testing";
-import { describe, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { checkMatrices } from "../src/kernels/product/check-matrices.ts";
 import { onAdapter } from "./adapter.ts";
+import { emulatedUnit } from "./emulated-unit.ts";
 import { smallSamples, tensorsOf } from "./small-samples.ts";
 
 const samples = [...primitiveSamples, ...opSamples];
@@ -25,7 +27,10 @@ const models = [matmul, softmax, rope, embedding];
 
 // Lavapipe has shader-f16, as GPUs do and SwiftShader does not; kernels plan as for one of them.
 await onAdapter(
-  (device) =>
+  (device) => {
+    test("a matrix unit of f16, emulated", async () => {
+      expect(await checkMatrices(device.driver, [emulatedUnit({ component: "f16", m: 16, n: 16, k: 8 })])).toBeUndefined();
+    });
     conformance(
       device,
       [
@@ -33,7 +38,8 @@ await onAdapter(
         ...models.flatMap((op) => smallSamples(samples, op.contract, 6000).slice(0, 1).map(narrowed)),
       ],
       { describe, test },
-    ),
+    );
+  },
   "lavapipe",
   { defaultLimits: true, caps: { software: false } },
 );

@@ -6,13 +6,13 @@ import { driverName } from "../src/device/name.ts";
 import { moduleSource } from "../src/wgsl/declarations.ts";
 
 /** A GPU with the limits that every one has, and nothing more. */
-const caps: Caps = {
+const usual: Caps = {
   maxStorageBuffersPerShaderStage: 8,
   maxStorageBufferBindingSize: 1 << 27,
   maxComputeWorkgroupStorageSize: 1 << 14,
   maxComputeInvocationsPerWorkgroup: 256,
   maxComputeWorkgroupsPerDimension: 65_535,
-  ...{ f16: false, subgroups: false, timestamps: false, software: false, vendor: "", architecture: "" },
+  ...{ f16: false, subgroups: false, matrices: "", timestamps: false, software: false, vendor: "", architecture: "" },
 };
 
 /** Takes what is to be launched and runs nothing: what kernels plan, without an adapter. */
@@ -20,9 +20,13 @@ export class PlanningDriver implements Driver {
   readonly name = driverName;
   readonly interface = tensorInterface;
   readonly dtypes = ["f32", "f16", "bf16", "i32", "u32", "u8", "bool"] as const;
-  readonly caps = caps;
+  readonly caps: Caps;
   readonly alignment = 256;
   readonly steps: { readonly name: string; readonly launches: readonly WebgpuLaunch[] }[] = [];
+
+  constructor(caps: Partial<Caps> = {}) {
+    this.caps = { ...usual, ...caps } as Caps;
+  }
 
   allocate(): object {
     return {};
@@ -52,6 +56,6 @@ export function launchText(launch: WebgpuLaunch): string {
   return [
     `// ${label}: ${groups} workgroups; ${numbers.join(", ") || "no parameters"}`,
     `// ${buffers.map(({ name, buffer, access }) => `${access} ${name === buffer ? name : `${name} = ${buffer}`}`).join(", ")}`,
-    moduleSource(launch, layOut(buffers, ranges, caps)),
+    moduleSource(launch, layOut(buffers, ranges, usual)),
   ].join("\n");
 }

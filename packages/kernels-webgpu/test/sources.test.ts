@@ -5,7 +5,7 @@
 import { readdirSync } from "node:fs";
 import { samples as opSamples } from "@x/ops/samples";
 import type { Kernel, OpSample, SampleInput } from "@x/tensor";
-import { Device, everyOutput, pointwise, scope, sizeOf, tensor, withDevice } from "@x/tensor";
+import { Device, everyOutput, matmul, pointwise, scope, sizeOf, tensor, withDevice } from "@x/tensor";
 import { primitiveSamples } from "@x/tensor/samples";
 import { describe, expect, test } from "vitest";
 import { webgpuKernels } from "../src/kernels/all.ts";
@@ -14,6 +14,7 @@ import { smallSamples } from "./small-samples.ts";
 
 const folder = new URL("./__snapshots__/", import.meta.url);
 const fileOf = ({ name }: Kernel) => `${name.replace(/^webgpu /, "").replace(/\W+/g, "-")}.wgsl.snap`;
+const matrices = "matmul-matrices.wgsl.snap";
 const kernels = webgpuKernels();
 const driver = new PlanningDriver();
 const device = new Device(driver, { kernels, strict: true });
@@ -31,8 +32,17 @@ describe.each(kernels.map((kernel) => [kernel.name, kernel] as const))("%s", (_,
   });
 });
 
+test("a product on subgroup matrices asks for what is on record", async () => {
+  const driver = new PlanningDriver({ matrices: "f16 16x16x16 by 32" });
+  const half = () => tensor(new Float32Array(70 * 70), { shape: [70, 70], dtype: "f16" });
+  withDevice(new Device(driver, { kernels, strict: true }), () => scope(() => void matmul({ a: half(), b: half() })));
+  await expect(driver.steps.flatMap(({ launches }) => launches.map(launchText)).join("\n\n")).toMatchFileSnapshot(
+    `./__snapshots__/${matrices}`,
+  );
+});
+
 test("nothing but the kernels there are is on record", () => {
-  const files = kernels.map(fileOf);
+  const files = [...kernels.map(fileOf), matrices];
   expect(readdirSync(folder).filter((name) => !files.includes(name))).toEqual([]);
 });
 

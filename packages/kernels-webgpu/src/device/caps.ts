@@ -1,3 +1,5 @@
+import { matricesOf } from "./subgroup-matrices.ts";
+
 /** What planners are told of an adapter. */
 export interface Caps extends Readonly<Record<string, number | boolean | string>> {
   readonly maxStorageBuffersPerShaderStage: number;
@@ -8,6 +10,8 @@ export interface Caps extends Readonly<Record<string, number | boolean | string>
   readonly maxComputeWorkgroupsPerDimension: number;
   readonly f16: boolean;
   readonly subgroups: boolean;
+  /** Subgroup matrices for products, m x n x k with f32 sums by the invocations of a subgroup: "f32 8x8x8 by 32, f16 16x16x16 by 32"; empty: none, or none to be used. */
+  readonly matrices: string;
   readonly timestamps: boolean;
   /** The processor plays the GPU: shared memory and barriers cost there, and do not help. */
   readonly software: boolean;
@@ -25,6 +29,7 @@ export function capsOf(adapter: GPUAdapter, { limits, features }: GPUDevice): Ca
     maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
     f16: features.has("shader-f16"),
     subgroups: features.has("subgroups"),
+    matrices: matricesOf(adapter.info, features, limits),
     timestamps: features.has("timestamp-query"),
     software: isFallbackAdapter || /swiftshader|software|llvmpipe/i.test(`${architecture} ${adapter.info.description}`),
     vendor,

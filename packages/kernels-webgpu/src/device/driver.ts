@@ -44,13 +44,15 @@ export class WebgpuDriver implements Driver {
   readonly alignment = 256;
   /** Weights of small models and their gradients: what launches on larger ones do takes longer than launching. */
   readonly sideBySide = 1 << 18;
-  readonly caps: Caps;
+  caps: Caps;
   readonly gpu: GPUDevice;
   readonly adapter: GPUAdapter;
   readonly recorder: Recorder;
   readonly #memory: Memory;
   readonly #pipelines: Pipelines;
   readonly #readback: Readback;
+  /** Why no subgroup matrices are used. */
+  #noMatrices = "none";
   /** What the hardware reported since somebody last waited. */
   readonly #late: Error[] = [];
   #lost: DeviceLostError | undefined;
@@ -86,7 +88,20 @@ export class WebgpuDriver implements Driver {
 
   get figures(): WebgpuFigures {
     const { submits, dispatches } = this.recorder.figures;
-    return { submits, dispatches, pipelines: this.#pipelines.count, buffers: this.#memory.buffers, bytes: this.#memory.bytes };
+    return {
+      submits,
+      dispatches,
+      pipelines: this.#pipelines.count,
+      buffers: this.#memory.buffers,
+      bytes: this.#memory.bytes,
+      matrices: this.caps.matrices || this.#noMatrices,
+    };
+  }
+
+  /** From now on planners see no subgroup matrices; `why` is what the figures say. */
+  withoutMatrices(why: string): void {
+    this.#noMatrices = why;
+    this.caps = { ...this.caps, matrices: "" };
   }
 
   get words() {

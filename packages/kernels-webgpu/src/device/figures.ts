@@ -19,6 +19,8 @@ export interface WebgpuFigures {
   /** GPU buffers there are for tensors, and their bytes. */
   readonly buffers: number;
   readonly bytes: number;
+  /** The subgroup matrices that products are made of, as in `Caps`; else "none", or why those that the adapter offers are not used. */
+  readonly matrices: string;
 }
 
 /** Who the adapter says it is. */

@@ -30,7 +30,7 @@ export interface WebgpuLaunch {
    */
   readonly groups: number;
   /** Extensions that the source enables. */
-  readonly enable?: readonly ("f16" | "subgroups")[];
+  readonly enable?: readonly ("f16" | "subgroups" | "chromium_experimental_subgroup_matrix")[];
 }
 
 export const u32 = (value: number): Param => ({ u32: value });

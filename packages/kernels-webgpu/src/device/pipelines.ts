@@ -52,6 +52,7 @@ export class Pipelines {
         new KernelRefusedError(
           `device webgpu: the driver refuses the kernel ${kernel} (${label}): ${words} ` +
             "What was launched with it has not run. The kernel is out of the table now: the next call is served by another, or by the reference.",
+          { cause: words },
         ),
       );
     });

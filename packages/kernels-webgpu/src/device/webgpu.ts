@@ -1,14 +1,22 @@
 import { Device, DeviceError, type DeviceLostError, type DeviceOptions } from "@x/tensor";
 import { platform } from "#platform";
 import { webgpuKernels } from "../kernels/all.ts";
+import { checkMatrices } from "../kernels/product/check-matrices.ts";
+import { unitsOf } from "../kernels/product/units.ts";
 import { WebgpuDriver } from "./driver.ts";
 import type { DriverOptions } from "./figures.ts";
+import { matrixFeature } from "./subgroup-matrices.ts";
 
 export interface WebgpuOptions extends DeviceOptions, DriverOptions {
   /** Which of several adapters is preferred. */
   readonly powerPreference?: "low-power" | "high-performance";
   /** Take the default limits of WebGPU instead of what the adapter offers: what a program must get by with everywhere. */
   readonly defaultLimits?: boolean;
+  /**
+   * Products on subgroup matrices, where the adapter offers them and a product on them, made when the device is, agrees with plain sums (default true). false: never. `figuresOf(device).matrices`
+   * tells which are used, or why none is.
+   */
+  readonly subgroupMatrices?: boolean;
   /** Called once when the device is gone (unplugged, reset, destroyed). Open a new one and load the last checkpoint. */
   readonly onLost?: (error: DeviceLostError) => void;
 }
@@ -23,7 +31,7 @@ const wantedLimits = [
   "maxComputeWorkgroupSizeX",
   "maxComputeWorkgroupSizeY",
 ] as const;
-const wantedFeatures = ["shader-f16", "subgroups", "timestamp-query", "chromium-experimental-subgroup-matrix"] as const;
+const wantedFeatures = ["shader-f16", "subgroups", "timestamp-query", matrixFeature] as const;
 
 /**
  * A GPU as a device, in browsers and, through the optional peer `webgpu` (Dawn), in Node. Features and limits are asked for as the adapter has them. `kernels` are
@@ -32,7 +40,7 @@ const wantedFeatures = ["shader-f16", "subgroups", "timestamp-query", "chromium-
 export async function webgpu(options: WebgpuOptions = {}): Promise<Device> {
   const gpu = await platform.gpu();
   if (typeof gpu === "string") throw new DeviceError(`device webgpu: ${gpu}.`);
-  const { powerPreference, defaultLimits = false } = options;
+  const { powerPreference, defaultLimits = false, subgroupMatrices = true } = options;
   const adapter = await gpu.requestAdapter({ ...(powerPreference && { powerPreference }) });
   if (!adapter)
     throw new DeviceError(
@@ -46,6 +54,9 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<Device> {
   });
   const driver = new WebgpuDriver(adapter, device, options);
   if (options.onLost) void driver.lost.then(options.onLost);
+  const units = unitsOf(driver.caps);
+  const objection = subgroupMatrices ? await checkMatrices(driver, units) : "off, as asked for";
+  if (units.length > 0 && objection) driver.withoutMatrices(objection);
   const made = new Device(driver, { ...options, kernels: [...webgpuKernels(), ...(options.kernels ?? [])] });
   driver.onRefused = (kernel, error) => made.refuse(kernel, error.message);
   return made;

@@ -4,6 +4,7 @@ import { combineCode } from "../../wgsl/gemm/combine.ts";
 import { directCode } from "../../wgsl/gemm/direct.ts";
 import { fewRowsCode } from "../../wgsl/gemm/few-rows.ts";
 import type { Epilogue, Form } from "../../wgsl/gemm/form.ts";
+import { matricesCode } from "../../wgsl/gemm/matrices.ts";
 import { tiledCode } from "../../wgsl/gemm/tiled.ts";
 import type { Place, Planner, Use } from "../planner.ts";
 import { batchesOf, type Fetched, fetched, type Placed, type Product, placed } from "./operands.ts";
@@ -11,7 +12,7 @@ import { type Choice, type Choose, ceilDiv, choose, gridOf, isFewRows } from "./
 
 export type { Operand, Product } from "./operands.ts";
 
-const sources = { direct: directCode, tiled: tiledCode, "few rows": fewRowsCode };
+const sources = { direct: directCode, tiled: tiledCode, matrices: matricesCode, "few rows": fewRowsCode };
 
 /** Launches of a product. `choice` forces a member of the portfolio. */
 export function multiply(p: Planner, given: Product, choice?: Choose): void {
@@ -21,7 +22,8 @@ export function multiply(p: Planner, given: Product, choice?: Choose): void {
   const sums = product.sums !== undefined;
   const single = isFewRows({ m, sums });
   const [a, b] = [fetched(p, product, "a", single), fetched(p, product, "b", false)];
-  const shape = { batches: batchesOf(product), m, n, k, alongSum: b.side.along === "k", sums };
+  const halves = a.place.dtype === "f16" && b.place.dtype === "f16";
+  const shape = { batches: batchesOf(product), m, n, k, alongSum: b.side.along === "k", sums, halves };
   const chosen = (choice ?? choose)(p.caps, shape);
   const into = epilogueOf(p, product);
   if (chosen.parts === 1) launch(p, product, a, b, chosen, into);
@@ -74,7 +76,8 @@ function launch(
     ragged: k % (tile.depth || 4) !== 0,
   };
   p.run({
-    label: `product ${member} ${tile.rows * tile.down}x${tile.columns * tile.across}`,
+    label: `product ${member} ${tile.rows * tile.down}x${tile.columns * tile.across}${tile.unit ? ` by ${tile.unit.name}` : ""}`,
+    ...(tile.unit && { enable: tile.unit.enable }),
     code: sources[member](form),
     params: {
       ...{ m: u32(m), n: u32(n), k: u32(k), batches: u32(batchesOf(product)), groups_down: u32(down), groups_across: u32(across) },

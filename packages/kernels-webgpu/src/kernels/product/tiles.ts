@@ -1,10 +1,11 @@
 import type { Caps } from "../../device/caps.ts";
 import type { Tile } from "../../wgsl/gemm/form.ts";
+import { tileOf, unitFor, unitsOf } from "./units.ts";
 
 /** Which kernel of the portfolio, and how a product is cut for it. */
 export interface Choice {
-  /** "direct": registers only; "tiled": shares in shared memory; "few rows": a workgroup to four columns of a matrix that lies along the sum. */
-  readonly member: "direct" | "tiled" | "few rows";
+  /** "direct": registers only; "tiled": shares in shared memory; "matrices": the same on a matrix unit; "few rows": a workgroup to four columns of a matrix that lies along the sum. */
+  readonly member: "direct" | "tiled" | "matrices" | "few rows";
   readonly tile: Tile;
   /** Parts of the sum that go to different workgroups. */
   readonly parts: number;
@@ -20,6 +21,8 @@ export interface Shape {
   readonly alongSum: boolean;
   /** Whether the sums of the rows of a are wanted, which only tiles of whole fours give. */
   readonly sums: boolean;
+  /** Whether both operands are f16. */
+  readonly halves: boolean;
 }
 
 interface Entry {
@@ -70,16 +73,24 @@ export const gridOf = (
   { m, n }: Pick<Shape, "m" | "n">,
 ) => (member === "few rows" ? ([1, ceilDiv(n, 4)] as const) : ([ceilDiv(m, rows * down), ceilDiv(n, columns * across)] as const));
 
-export type Choose = (caps: Pick<Caps, "software">, shape: Shape) => Choice;
+/** Where a side has fewer results, half of a subgroup's share of a tile would be empty. */
+const worthMatrices = 32;
+
+function byMatrices(caps: Pick<Caps, "matrices">, { m, n, halves }: Shape): Pick<Choice, "member" | "tile"> | undefined {
+  const unit = Math.min(m, n) >= worthMatrices ? unitFor(unitsOf(caps), halves) : undefined;
+  return unit && { member: "matrices", tile: tileOf(unit) };
+}
+
+export type Choose = (caps: Pick<Caps, "software" | "matrices">, shape: Shape) => Choice;
 
 /** The member of the portfolio for a shape on an adapter: by the table alone, so that the same shape gives the same bits. */
-export const choose: Choose = ({ software }, shape) => {
-  const { portfolio, fewRows: few, split } = table[software ? "software" : "hardware"];
+export const choose: Choose = (caps, shape) => {
+  const { portfolio, fewRows: few, split } = table[caps.software ? "software" : "hardware"];
   const groupsOf = (entry: Pick<Choice, "member" | "tile">) => gridOf(entry, shape).reduce((a, b) => a * b, shape.batches);
   const isFew = isFewRows(shape);
   const { member, tile: chosen } = isFew
     ? { member: few[shape.alongSum ? "alongSum" : "other"], tile: tile(shape.m, 4, 1, 64) }
-    : portfolio.find((entry) => groupsOf(entry) >= entry.from)!;
+    : (byMatrices(caps, shape) ?? portfolio.find((entry) => groupsOf(entry) >= entry.from)!);
   const least = isFew ? few.least : split.least;
   const parts = Math.min(ceilDiv(split.groups, groupsOf({ member, tile: chosen })), Math.floor(shape.k / least));
   return { member, tile: chosen, parts: Math.max(1, parts) };

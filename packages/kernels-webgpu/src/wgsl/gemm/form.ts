@@ -1,4 +1,5 @@
 import type { activations } from "@x/ops";
+import type { MatrixUnit } from "./matrix-unit.ts";
 
 /** How one operand is fetched: four elements at a time along the summed axis or along its other, outer one; or singly, with any strides. */
 export interface Side {
@@ -13,6 +14,8 @@ export interface Tile {
   readonly down: number;
   readonly across: number;
   readonly depth: number;
+  /** What multiplies small matrices: a subgroup of it stands where an invocation does. */
+  readonly unit?: MatrixUnit;
 }
 
 /** What happens to a sum before it is stored. */
