@@ -68,15 +68,16 @@ for (const threads of process.argv[2] ? [Number(process.argv[2])] : [1, 2]) {
       const all = { ...shared, vBatch: heads * rows * dim, vHead: rows * dim, vRow: dim };
       const units = batch * heads * Math.ceil(rows / tile);
       const forward = time(() => runtime.run("attention", { ...all, o, lse, qTile: tile }, units));
-      const first = time(() => runtime.run("attention_grad_q", { ...all, dq, grad, lse, delta, qTile: tile }, units));
-      const second = time(() => runtime.run("attention_grad_kv", { ...all, dk, dv, grad, lse, delta, kTile: tile }, units));
+      const parts = { parts: 1, partSize: total * dim };
+      const backward = time(() =>
+        runtime.run("attention_grad", { ...all, dq, dk, dv, grad, lse, delta, kTile: tile, ...parts }, batch * heads),
+      );
       const product = 2 * total * rows * dim * (causal ? 0.5 : 1);
       const rate = (ms: number, products: number) => `${ms.toFixed(3)} ms ${((product * products) / ms / 1e6).toFixed(1)} GF`.padStart(20);
       console.log(
         `${threads}T [${batch},${heads},${rows},${dim}]${causal ? " causal" : ""}`.padEnd(26),
         rate(forward, 2),
-        rate(first, 3),
-        rate(second, 4),
+        rate(backward, 5),
       );
     }
   runtime.close();

@@ -244,43 +244,6 @@ typedef struct {
 
 typedef struct {
   f32 *dq;
-  f32 *grad;
-  f32 *lse;
-  f32 *delta;
-  f32 *q;
-  f32 *k;
-  f32 *v;
-  u8 *keyMask;
-  i32 *lengths;
-  u32 *map;
-  f32 *bias;
-  u32 *key;
-  i32 heads;
-  i32 kvHeads;
-  i32 queries;
-  i32 keys;
-  i32 dim;
-  i32 valueDim;
-  i32 causal;
-  f32 scale;
-  i32 reach;
-  f32 softcap;
-  i32 ordinal;
-  i32 threshold;
-  f32 kept;
-  i32 qTile;
-  i32 qBatch;
-  i32 qHead;
-  i32 qRow;
-  i32 kBatch;
-  i32 kHead;
-  i32 kRow;
-  i32 vBatch;
-  i32 vHead;
-  i32 vRow;
-} attention_grad_q_args;
-
-typedef struct {
   f32 *dk;
   f32 *dv;
   f32 *grad;
@@ -308,6 +271,8 @@ typedef struct {
   i32 threshold;
   f32 kept;
   i32 kTile;
+  i32 parts;
+  i32 partSize;
   i32 qBatch;
   i32 qHead;
   i32 qRow;
@@ -317,7 +282,15 @@ typedef struct {
   i32 vBatch;
   i32 vHead;
   i32 vRow;
-} attention_grad_kv_args;
+} attention_grad_args;
+
+typedef struct {
+  f32 *dq;
+  f32 *dqs;
+  i32 dim;
+  i32 parts;
+  i32 partSize;
+} attention_grad_sum_args;
 
 typedef struct {
   f32 *partial;

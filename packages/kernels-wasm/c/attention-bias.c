@@ -22,7 +22,7 @@ INLINE void add_diagonals(f32 *sums, const f32 *t, i32 rows, i32 columns) {
 }
 
 KERNEL(attention_grad_bias) {
-  f32 packed_q[MAP_BLOCK * MAX_DIM], packed_grad[MAP_BLOCK * MAX_DIM], t[BLOCK * TILE], d[BLOCK * TILE], z[BLOCK * TILE], sums[DISTANCES];
+  f32 packed_q[MAP_BLOCK * MAX_DIM], packed_grad[MAP_BLOCK * MAX_DIM], side[BLOCK * ROW], t[BLOCK * TILE], d[BLOCK * TILE], z[BLOCK * TILE], sums[DISTANCES];
   i32 blocks = CEIL_DIV(a->queries, MAP_BLOCK), diagonals = blocks + CEIL_DIV(a->keys, MAP_BLOCK) - 1;
   for (i32 unit = begin; unit < end; unit++) {
     i32 head = unit / diagonals, distance = unit % diagonals - blocks + 1, kv = head / (a->heads / a->kvHeads);
@@ -41,9 +41,11 @@ KERNEL(attention_grad_bias) {
           pack_rows(packed_grad, a->grad + row * a->valueDim, a->valueDim, columns, a->valueDim, 1.0f);
           for (i32 key = first; key < last; key += BLOCK) {
             i32 rows = MIN(BLOCK, last - key);
-            score_tile(t, k + key * a->kRow, a->kRow, rows, packed_q, columns, a->dim);
+            copy_rows(side, k + key * a->kRow, a->kRow, rows, a->dim);
+            score_tile(t, side, rows, packed_q, columns, a->dim);
             look(t, 0, &s, &over, rows, columns, query, key, 0);
-            score_tile(d, v + key * a->vRow, a->vRow, rows, packed_grad, columns, a->valueDim);
+            copy_rows(side, v + key * a->vRow, a->vRow, rows, a->valueDim);
+            score_tile(d, side, rows, packed_grad, columns, a->valueDim);
             if (s.kept != 0.0f) draw_tile(z, &s, rows, columns, query, key, 0), multiply_tile(d, z, rows, columns);
             score_grad_columns(t, d, a->lse + row, a->delta + row, rows, columns);
             add_diagonals(sums + MAP_BLOCK - 1 - (key - first), t, rows, columns);

@@ -23,21 +23,20 @@ INLINE spot spot_of(const attention_decode_args *a, i32 batch, i32 position) {
   return (spot){.piece = batch, .row = row, .left = a->keys - row};
 }
 
-/* The rows of some positions, `stride` apart: as they lie where they lie in one piece as numbers, else put together in `made`. */
-INLINE const f32 *fetch(f32 *made, i32 *stride, const attention_decode_args *a, const side *s, i32 batch, i32 kv, i32 position, i32 rows) {
+/* The rows of some positions, put together ROW apart; copied whole where they lie in one piece as numbers. */
+INLINE void fetch(f32 *out, const attention_decode_args *a, const side *s, i32 batch, i32 kv, i32 position, i32 rows) {
   spot at = spot_of(a, batch, position);
-  *stride = s->row;
-  if (!s->scales && at.left >= rows) return s->x + at.piece * s->piece + kv * s->head + at.row * s->row;
-  *stride = s->dim;
-  for (i32 r = 0; r < rows; r++) {
+  if (!s->scales && at.left >= rows) {
+    copy_rows(out, s->x + at.piece * s->piece + kv * s->head + at.row * s->row, s->row, rows, s->dim);
+    return;
+  }
+  for (i32 r = 0; r < rows; r++, out += ROW) {
     at = spot_of(a, batch, position + r);
     i32 from = at.piece * s->piece + kv * s->head + at.row * s->row;
-    f32 *out = made + r * s->dim;
     if (s->scales)
       numbers_of(out, (const u8 *)s->x + from, s->dim, s->scales[(at.piece * a->kvHeads + kv) * (a->pages ? a->page : a->keys) + at.row]);
-    else __builtin_memcpy(out, s->x + from, 4 * s->dim);
+    else copy_rows(out, s->x + from, 0, 1, s->dim);
   }
-  return made;
 }
 
 /* Adds what the distance of a key at `position` + r from the query of column c, which stands at at[c], gives its head. */
@@ -49,9 +48,9 @@ static void add_bias(f32 *t, const f32 *const *tables, const i32 *at, i32 reach,
 /* Columns are pairs of a query and a head of the group, query by query. */
 KERNEL(attention_decode) {
   running state;
-  f32 packed[TILE * MAX_DIM], rows_of_q[TILE * MAX_DIM], t[BLOCK * TILE], made[BLOCK * MAX_DIM];
+  f32 packed[TILE * MAX_DIM], rows_of_q[TILE * MAX_DIM], t[BLOCK * TILE], made[BLOCK * ROW];
   const f32 *tables[TILE];
-  i32 at[TILE], row[TILE], stride;
+  i32 at[TILE], row[TILE];
   side k = {.x = a->k, .scales = a->keyScales, .piece = a->kBatch, .head = a->kHead, .row = a->kRow, .dim = a->dim};
   side v = {.x = a->v, .scales = a->valueScales, .piece = a->vBatch, .head = a->vHead, .row = a->vRow, .dim = a->valueDim};
   i32 group = a->heads / a->kvHeads, all = group * a->queries, tiles = CEIL_DIV(all, TILE);
@@ -75,8 +74,8 @@ KERNEL(attention_decode) {
     start(&state, columns, a->valueDim);
     for (i32 key = first; key < last; key += BLOCK) {
       i32 rows = MIN(BLOCK, last - key);
-      const f32 *x = fetch(made, &stride, a, &k, batch, kv, key, rows);
-      score_tile(t, x, stride, rows, packed, columns, a->dim);
+      fetch(made, a, &k, batch, kv, key, rows);
+      score_tile(t, made, rows, packed, columns, a->dim);
       if (a->softcap != 0.0f) cap_scores(t, 0, a->softcap, rows, columns);
       if (a->bias) add_bias(t, tables, at, a->reach, key, rows, columns);
       const u8 *mask = a->keyMask ? a->keyMask + batch * a->keys : 0;
@@ -88,8 +87,8 @@ KERNEL(attention_decode) {
             if (hidden || key + r > at[c] || key + r <= at[c] - window) t[r * TILE + c] = -INFINITE;
         }
       absorb(&state, t, rows, columns, a->valueDim);
-      x = fetch(made, &stride, a, &v, batch, kv, key, rows);
-      add_product(state.out, t, columns, x, stride, rows, a->valueDim);
+      fetch(made, a, &v, batch, kv, key, rows);
+      add_product(state.out, t, columns, made, rows, a->valueDim);
     }
     for (i32 c = 0; c < columns; c++) {
       i32 to = row[c] * a->splits + split;

@@ -1,4 +1,7 @@
-/* Flash attention backward by recomputation from the log-sum-exp: dq by query tiles, dk and dv by key tiles, no atomics. */
+/*
+ * Flash attention backward by recomputation from the log-sum-exp, in one pass of five products a tile: a unit takes every `parts`-th tile of keys
+ * of a head of keys, finishes dk and dv of each, and adds up a dq of its own; attention_grad_sum adds the parts in their order. No atomics.
+ */
 #include "rows.h"
 #include "score-grad.h"
 
@@ -14,77 +17,74 @@ INLINE void store_row(f32 *out, const f32 *sums, i32 column, i32 exists, f32 sca
   for (i32 i = 0; i < dim; i += 4) vf_put(out + i, exists ? vf_load(sums + place(column, i)) * vf_set(scale) : vf_set(0.0f), dim - i);
 }
 
-KERNEL(attention_grad_q) {
-  f32 packed_q[TILE * MAX_DIM], packed_grad[TILE * MAX_DIM], t[BLOCK * TILE], d[BLOCK * TILE], e[BLOCK * TILE], dq[(TILE + MR) * MAX_DIM];
-  i32 tiles = CEIL_DIV(a->queries, a->qTile);
-  for (i32 unit = begin; unit < end; unit++) {
-    i32 query = unit % tiles * a->qTile, head = unit / tiles % a->heads, batch = unit / tiles / a->heads;
-    i32 kv = head / (a->heads / a->kvHeads), columns = MIN(a->qTile, a->queries - query);
-    i32 row = (batch * a->heads + head) * a->queries + query;
-    const f32 *k = a->k + batch * a->kBatch + kv * a->kHead, *v = a->v + batch * a->vBatch + kv * a->vHead;
-    sight s = SIGHT_OF(a, batch, head);
-    span over;
-    walk w = s.map ? walk_list(&s, MAP_ROWS, tiles, unit % tiles, s.keys) : walk_all(0, s.causal ? MIN(s.keys, query + columns + s.offset) : s.keys);
-    pack_rows(packed_q, a->q + batch * a->qBatch + head * a->qHead + query * a->qRow, a->qRow, columns, a->dim, a->scale);
-    pack_rows(packed_grad, a->grad + row * a->valueDim, a->valueDim, columns, a->valueDim, 1.0f);
-    clear(dq, columns, a->dim);
-    while (next_span(&w, &over))
-      for (i32 key = over.from, rows; key < over.to; key += rows) {
-        rows = rows_of(&over, key, BLOCK);
-        score_tile(d, v + key * a->vRow, a->vRow, rows, packed_grad, columns, a->valueDim);
-        if (s.kept != 0.0f) draw_tile(e, &s, rows, columns, query, key, 0), multiply_tile(d, e, rows, columns);
-        score_tile(t, k + key * a->kRow, a->kRow, rows, packed_q, columns, a->dim);
-        look(t, e, &s, &over, rows, columns, query, key, 0);
-        score_grad_columns(t, d, a->lse + row, a->delta + row, rows, columns);
-        if (s.softcap != 0.0f) multiply_tile(t, e, rows, columns);
-        add_product(dq, t, columns, k + key * a->kRow, a->kRow, rows, a->dim);
-      }
-    for (i32 c = 0; c < columns; c++) store_row(a->dq + (row + c) * a->dim, dq, c, 1, a->scale * s.sound, a->dim);
-  }
+/* dq[row][d] += scale sum over columns of t[row][column] k[column][d], k copied. */
+INLINE void add_to_queries(f32 *dq, const f32 *t, i32 rows, const f32 *k, i32 columns, f32 scale, i32 dim) {
+  f32 product[BLOCK * ROW];
+  for (i32 d = 0; d < dim; d += NR)
+    for (i32 row = 0; row < rows; row += MR) multiply_rows(product + row * ROW + d, t + row * TILE, k + d, columns);
+  for (i32 row = 0; row < rows; row++, dq += dim)
+    for (i32 d = 0; d < dim; d += 4) vf_put(dq + d, vf_fma(vf_load(product + row * ROW + d), vf_set(scale), vf_get(dq + d, dim - d, 0.0f)), dim - d);
 }
 
-KERNEL(attention_grad_kv) {
-  f32 packed_k[TILE * MAX_DIM], packed_v[TILE * MAX_DIM];
+KERNEL(attention_grad) {
+  f32 packed_k[TILE * MAX_DIM], packed_v[TILE * MAX_DIM], rows_of_k[TILE * ROW], rows_of_q[BLOCK * ROW], rows_of_grad[BLOCK * ROW];
   f32 t[BLOCK * TILE], d[BLOCK * TILE], slope[BLOCK * TILE], z[BLOCK * TILE];
   f32 dk[(TILE + MR) * MAX_DIM], dv[(TILE + MR) * MAX_DIM];
   i32 tiles = CEIL_DIV(a->keys, a->kTile), group = a->heads / a->kvHeads;
   for (i32 unit = begin; unit < end; unit++) {
-    i32 key = unit % tiles * a->kTile, kv = unit / tiles % a->kvHeads, batch = unit / tiles / a->kvHeads;
-    i32 all = MIN(a->kTile, a->keys - key);
-    clear(dk, all, a->dim);
-    clear(dv, all, a->valueDim);
+    i32 part = unit % a->parts, kv = unit / a->parts % a->kvHeads, batch = unit / a->parts / a->kvHeads;
     sight s = SIGHT_OF(a, batch, kv * group);
-    i32 columns = MIN(all, s.keys - key);
-    if (columns > 0) {
-      pack_rows(packed_k, a->k + batch * a->kBatch + kv * a->kHead + key * a->kRow, a->kRow, columns, a->dim, a->scale);
-      pack_rows(packed_v, a->v + batch * a->vBatch + kv * a->vHead + key * a->vRow, a->vRow, columns, a->valueDim, 1.0f);
-      i32 first = s.causal ? MAX(0, key - s.offset) : 0;
-      for (i32 head = kv * group; head < (kv + 1) * group; head++) {
-        const f32 *q = a->q + batch * a->qBatch + head * a->qHead;
-        s = SIGHT_OF(a, batch, head);
-        span over;
-        walk w = s.map ? walk_list(&s, MAP_COLUMNS, tiles, unit % tiles, a->queries) : walk_all(first, a->queries);
-        while (next_span(&w, &over))
-          for (i32 query = over.from, rows; query < over.to; query += rows) {
-            rows = rows_of(&over, query, BLOCK);
-            i32 row = (batch * a->heads + head) * a->queries + query;
-            const f32 *grad = a->grad + row * a->valueDim;
-            score_tile(t, q + query * a->qRow, a->qRow, rows, packed_k, columns, a->dim);
-            look(t, slope, &s, &over, rows, columns, query, key, 1);
-            score_tile(d, grad, a->valueDim, rows, packed_v, columns, a->valueDim);
-            if (s.kept != 0.0f) draw_tile(z, &s, rows, columns, query, key, 1), multiply_tile(d, z, rows, columns);
-            score_grad_rows(t, d, a->lse + row, a->delta + row, rows, columns);
-            if (s.kept != 0.0f) multiply_tile(t, z, rows, columns);
-            if (s.softcap != 0.0f) multiply_tile(d, slope, rows, columns);
-            add_product(dv, t, columns, grad, a->valueDim, rows, a->valueDim);
-            add_product(dk, d, columns, q + query * a->qRow, a->qRow, rows, a->dim);
-          }
+    i32 heads = batch * a->heads + kv * group;
+    f32 *dq = a->dq + part * a->partSize;
+    for (i32 i = heads * a->queries * a->dim; i < (heads + group) * a->queries * a->dim; i++) dq[i] = 0.0f * s.sound;
+    for (i32 tile = part; tile < tiles; tile += a->parts) {
+      i32 key = tile * a->kTile, all = MIN(a->kTile, a->keys - key), columns = MIN(all, s.keys - key);
+      clear(dk, all, a->dim);
+      clear(dv, all, a->valueDim);
+      if (columns > 0) {
+        const f32 *k = a->k + batch * a->kBatch + kv * a->kHead + key * a->kRow;
+        pack_rows(packed_k, k, a->kRow, columns, a->dim, a->scale);
+        pack_rows(packed_v, a->v + batch * a->vBatch + kv * a->vHead + key * a->vRow, a->vRow, columns, a->valueDim, 1.0f);
+        copy_rows(rows_of_k, k, a->kRow, columns, a->dim);
+        i32 first = s.causal ? MAX(0, key - s.offset) : 0;
+        for (i32 head = kv * group; head < (kv + 1) * group; head++) {
+          const f32 *q = a->q + batch * a->qBatch + head * a->qHead;
+          s = SIGHT_OF(a, batch, head);
+          span over;
+          walk w = s.map ? walk_list(&s, MAP_COLUMNS, tiles, tile, a->queries) : walk_all(first, a->queries);
+          while (next_span(&w, &over))
+            for (i32 query = over.from, rows; query < over.to; query += rows) {
+              rows = rows_of(&over, query, BLOCK);
+              i32 row = (batch * a->heads + head) * a->queries + query;
+              copy_rows(rows_of_q, q + query * a->qRow, a->qRow, rows, a->dim);
+              copy_rows(rows_of_grad, a->grad + row * a->valueDim, a->valueDim, rows, a->valueDim);
+              score_tile(t, rows_of_q, rows, packed_k, columns, a->dim);
+              look(t, slope, &s, &over, rows, columns, query, key, 1);
+              score_tile(d, rows_of_grad, rows, packed_v, columns, a->valueDim);
+              if (s.kept != 0.0f) draw_tile(z, &s, rows, columns, query, key, 1), multiply_tile(d, z, rows, columns);
+              score_grad_rows(t, d, a->lse + row, a->delta + row, rows, columns);
+              if (s.kept != 0.0f) multiply_tile(t, z, rows, columns);
+              if (s.softcap != 0.0f) multiply_tile(d, slope, rows, columns);
+              add_product(dv, t, columns, rows_of_grad, rows, a->valueDim);
+              add_product(dk, d, columns, rows_of_q, rows, a->dim);
+              add_to_queries(dq + row * a->dim, d, rows, rows_of_k, columns, a->scale, a->dim);
+            }
+        }
+      }
+      i32 at = (batch * a->kvHeads + kv) * a->keys + key;
+      for (i32 c = 0; c < all; c++) {
+        store_row(a->dk + (at + c) * a->dim, dk, c, c < columns, a->scale * s.sound, a->dim);
+        store_row(a->dv + (at + c) * a->valueDim, dv, c, c < columns, s.sound, a->valueDim);
       }
     }
-    i32 at = (batch * a->kvHeads + kv) * a->keys + key;
-    for (i32 c = 0; c < all; c++) {
-      store_row(a->dk + (at + c) * a->dim, dk, c, c < columns, a->scale * s.sound, a->dim);
-      store_row(a->dv + (at + c) * a->valueDim, dv, c, c < columns, s.sound, a->valueDim);
-    }
+  }
+}
+
+KERNEL(attention_grad_sum) {
+  i32 dim = a->dim;
+  for (i32 at = begin * dim; at < end * dim; at += 4) {
+    vf sum = vf_set(0.0f);
+    for (i32 part = 0; part < a->parts; part++) sum = sum + vf_get(a->dqs + part * a->partSize + at, end * dim - at, 0.0f);
+    vf_put(a->dq + at, sum, end * dim - at);
   }
 }

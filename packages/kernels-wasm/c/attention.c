@@ -3,7 +3,7 @@
 
 KERNEL(attention) {
   running state;
-  f32 packed[TILE * MAX_DIM], t[BLOCK * TILE], z[BLOCK * TILE];
+  f32 packed[TILE * MAX_DIM], side[BLOCK * ROW], t[BLOCK * TILE], z[BLOCK * TILE];
   i32 tiles = CEIL_DIV(a->queries, a->qTile);
   for (i32 unit = begin; unit < end; unit++) {
     i32 query = unit % tiles * a->qTile, head = unit / tiles % a->heads, batch = unit / tiles / a->heads;
@@ -17,11 +17,13 @@ KERNEL(attention) {
     while (next_span(&w, &over))
       for (i32 key = over.from, rows; key < over.to; key += rows) {
         rows = rows_of(&over, key, BLOCK);
-        score_tile(t, k + key * a->kRow, a->kRow, rows, packed, columns, a->dim);
+        copy_rows(side, k + key * a->kRow, a->kRow, rows, a->dim);
+        score_tile(t, side, rows, packed, columns, a->dim);
         look(t, 0, &s, &over, rows, columns, query, key, 0);
         absorb(&state, t, rows, columns, a->valueDim);
         if (s.kept != 0.0f) draw_tile(z, &s, rows, columns, query, key, 0), multiply_tile(t, z, rows, columns);
-        add_product(state.out, t, columns, v + key * a->vRow, a->vRow, rows, a->valueDim);
+        copy_rows(side, v + key * a->vRow, a->vRow, rows, a->valueDim);
+        add_product(state.out, t, columns, side, rows, a->valueDim);
       }
     i32 row = (batch * a->heads + head) * a->queries + query;
     for (i32 c = 0; c < columns; c++)

@@ -1,6 +1,6 @@
 /*
  * Tiles of attention. A tile of scores is T[row][column], rows up to BLOCK, columns up to TILE and TILE apart: the side whose rows stream by
- * gives the rows, the side that stays gives the columns, packed once in panels of 8. Its rows then are the terms of the second product.
+ * gives the rows, copied side by side, the side that stays gives the columns, packed once in panels of 8. Its rows then are the terms of the second product.
  */
 #ifndef ATTENTION_H
 #define ATTENTION_H
@@ -17,12 +17,19 @@ INLINE void pack_rows(f32 *out, const f32 *x, i32 stride, i32 rows, i32 dim, f32
     for (i32 i = 0; i < count; i += 4) vf_store(out + i, vf_load(out + i) * vf_set(scale));
 }
 
-/* t[row][column] = <x[row], packed[column]>. */
-INLINE void score_tile(f32 *t, const f32 *x, i32 stride, i32 rows, const f32 *packed, i32 columns, i32 dim) {
-  f32 panels[BLOCK * MAX_DIM];
-  pack_rows_of_6(panels, x, stride, 1, rows, dim);
+/* Copies rows of x side by side, ROW apart; a block has room for whole sixes of them. */
+INLINE void copy_rows(f32 *out, const f32 *x, i32 stride, i32 rows, i32 dim) {
+  for (i32 row = 0; row < rows; row++, out += ROW, x += stride) {
+    i32 d = 0;
+    for (; d + 4 <= dim; d += 4) vf_store(out + d, vf_load(x + d));
+    if (d < dim) vf_store(out + d, vf_load_part(x + d, dim - d, 0.0f));
+  }
+}
+
+/* t[row][column] = <x[row], packed[column]>, x copied. */
+INLINE void score_tile(f32 *t, const f32 *x, i32 rows, const f32 *packed, i32 columns, i32 dim) {
   for (i32 column = 0; column < columns; column += NR)
-    for (i32 row = 0; row < rows; row += MR) multiply_scores(t + row * TILE + column, panels + row * dim, packed + column * dim, dim);
+    for (i32 row = 0; row < rows; row += MR) multiply_scores(t + row * TILE + column, x + row * ROW, packed + column * dim, dim);
 }
 
 /* Sums of [TILE columns, up to 6 more][dim] lie in panels of 8 of dim: element (column, d) is at place(column, d). */
@@ -34,13 +41,10 @@ INLINE void clear(f32 *out, i32 columns, i32 dim) {
     for (i32 i = 0; i < (columns + MR) * NR; i += 4) vf_store(out + place(0, d) + i, vf_set(0.0f));
 }
 
-/* out(column, d) += sum over rows of t[row][column] x[row][d]. */
-INLINE void add_product(f32 *out, const f32 *t, i32 columns, const f32 *x, i32 stride, i32 rows, i32 dim) {
-  f32 panel[BLOCK * NR];
-  for (i32 d = 0; d < dim; d += NR) {
-    pack_panel(panel, x + d, stride, 1, MIN(NR, dim - d), rows);
-    for (i32 column = 0; column < columns; column += MR) multiply_columns(out + place(column, d), t + column, panel, rows);
-  }
+/* out(column, d) += sum over rows of t[row][column] x[row][d], x copied. */
+INLINE void add_product(f32 *out, const f32 *t, i32 columns, const f32 *x, i32 rows, i32 dim) {
+  for (i32 d = 0; d < dim; d += NR)
+    for (i32 column = 0; column < columns; column += MR) multiply_columns(out + place(column, d), t + column, x + d, rows);
 }
 
 /* out *= by, element by element. */

@@ -56,44 +56,49 @@ void pack_panel(f32 *out, const f32 *b, i32 row, i32 col, i32 columns, i32 k) {
   }
 }
 
-/* Terms of A lie LDA apart, rows of the result LDO: constants, which V8 rewards. */
-#define MULTIPLY(LDA, LDO) \
+/* Rows of A lie ROW_A apart and its terms TERM_A, terms of B TERM_B, rows of the result ROW_OUT: constants, which V8 rewards. */
+#define MULTIPLY(ROW_A, TERM_A, TERM_B, ROW_OUT) \
   vf c00, c01, c10, c11, c20, c21, c30, c31, c40, c41, c50, c51; \
   if (add) { \
     c00 = vf_load(out), c01 = vf_load(out + 4); \
-    c10 = vf_load(out + 1 * (LDO)), c11 = vf_load(out + 1 * (LDO) + 4); \
-    c20 = vf_load(out + 2 * (LDO)), c21 = vf_load(out + 2 * (LDO) + 4); \
-    c30 = vf_load(out + 3 * (LDO)), c31 = vf_load(out + 3 * (LDO) + 4); \
-    c40 = vf_load(out + 4 * (LDO)), c41 = vf_load(out + 4 * (LDO) + 4); \
-    c50 = vf_load(out + 5 * (LDO)), c51 = vf_load(out + 5 * (LDO) + 4); \
+    c10 = vf_load(out + 1 * (ROW_OUT)), c11 = vf_load(out + 1 * (ROW_OUT) + 4); \
+    c20 = vf_load(out + 2 * (ROW_OUT)), c21 = vf_load(out + 2 * (ROW_OUT) + 4); \
+    c30 = vf_load(out + 3 * (ROW_OUT)), c31 = vf_load(out + 3 * (ROW_OUT) + 4); \
+    c40 = vf_load(out + 4 * (ROW_OUT)), c41 = vf_load(out + 4 * (ROW_OUT) + 4); \
+    c50 = vf_load(out + 5 * (ROW_OUT)), c51 = vf_load(out + 5 * (ROW_OUT) + 4); \
   } else { \
     c00 = c01 = c10 = c11 = c20 = c21 = c30 = c31 = c40 = c41 = c50 = c51 = vf_set(0.0f); \
   } \
-  for (; k > 0; k--, a += (LDA), b += NR) { \
+  for (; k > 0; k--, a += (TERM_A), b += (TERM_B)) { \
     vf b0 = vf_load(b), b1 = vf_load(b + 4), x; \
     x = vf_set(a[0]), c00 = vf_fma(x, b0, c00), c01 = vf_fma(x, b1, c01); \
-    x = vf_set(a[1]), c10 = vf_fma(x, b0, c10), c11 = vf_fma(x, b1, c11); \
-    x = vf_set(a[2]), c20 = vf_fma(x, b0, c20), c21 = vf_fma(x, b1, c21); \
-    x = vf_set(a[3]), c30 = vf_fma(x, b0, c30), c31 = vf_fma(x, b1, c31); \
-    x = vf_set(a[4]), c40 = vf_fma(x, b0, c40), c41 = vf_fma(x, b1, c41); \
-    x = vf_set(a[5]), c50 = vf_fma(x, b0, c50), c51 = vf_fma(x, b1, c51); \
+    x = vf_set(a[1 * (ROW_A)]), c10 = vf_fma(x, b0, c10), c11 = vf_fma(x, b1, c11); \
+    x = vf_set(a[2 * (ROW_A)]), c20 = vf_fma(x, b0, c20), c21 = vf_fma(x, b1, c21); \
+    x = vf_set(a[3 * (ROW_A)]), c30 = vf_fma(x, b0, c30), c31 = vf_fma(x, b1, c31); \
+    x = vf_set(a[4 * (ROW_A)]), c40 = vf_fma(x, b0, c40), c41 = vf_fma(x, b1, c41); \
+    x = vf_set(a[5 * (ROW_A)]), c50 = vf_fma(x, b0, c50), c51 = vf_fma(x, b1, c51); \
     FENCE; \
   } \
   vf_store(out, c00), vf_store(out + 4, c01); \
-  vf_store(out + 1 * (LDO), c10), vf_store(out + 1 * (LDO) + 4, c11); \
-  vf_store(out + 2 * (LDO), c20), vf_store(out + 2 * (LDO) + 4, c21); \
-  vf_store(out + 3 * (LDO), c30), vf_store(out + 3 * (LDO) + 4, c31); \
-  vf_store(out + 4 * (LDO), c40), vf_store(out + 4 * (LDO) + 4, c41); \
-  vf_store(out + 5 * (LDO), c50), vf_store(out + 5 * (LDO) + 4, c51);
+  vf_store(out + 1 * (ROW_OUT), c10), vf_store(out + 1 * (ROW_OUT) + 4, c11); \
+  vf_store(out + 2 * (ROW_OUT), c20), vf_store(out + 2 * (ROW_OUT) + 4, c21); \
+  vf_store(out + 3 * (ROW_OUT), c30), vf_store(out + 3 * (ROW_OUT) + 4, c31); \
+  vf_store(out + 4 * (ROW_OUT), c40), vf_store(out + 4 * (ROW_OUT) + 4, c41); \
+  vf_store(out + 5 * (ROW_OUT), c50), vf_store(out + 5 * (ROW_OUT) + 4, c51);
 
-void multiply_packed(f32 *out, i32 add, const f32 *a, const f32 *b, i32 k) { MULTIPLY(MR, NR) }
-
-void multiply_columns(f32 *out, const f32 *a, const f32 *b, i32 k) {
-  const i32 add = 1;
-  MULTIPLY(TILE, NR)
-}
+void multiply_packed(f32 *out, i32 add, const f32 *a, const f32 *b, i32 k) { MULTIPLY(1, MR, NR, NR) }
 
 void multiply_scores(f32 *out, const f32 *a, const f32 *b, i32 k) {
   const i32 add = 0;
-  MULTIPLY(MR, TILE)
+  MULTIPLY(ROW, 1, NR, TILE)
+}
+
+void multiply_columns(f32 *out, const f32 *a, const f32 *b, i32 k) {
+  const i32 add = 1;
+  MULTIPLY(1, TILE, ROW, NR)
+}
+
+void multiply_rows(f32 *out, const f32 *a, const f32 *b, i32 k) {
+  const i32 add = 0;
+  MULTIPLY(TILE, 1, ROW, ROW)
 }

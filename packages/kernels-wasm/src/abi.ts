@@ -91,10 +91,13 @@ export const abi = {
   attention: ["o:f32* lse:f32*", ...looking, "qTile:i32", ...ofHeads],
   /** delta = sum of dO O over valueDim, less dlse, for contiguous rows. Units: rows. */
   attention_delta: ["delta:f32* o:f32* grad:f32* dlse?:f32*", "valueDim:i32"],
-  /** dq, contiguous [batch, heads, queries, dim]; grad (of o), lse, delta contiguous; the rest as `attention`. Units: the same. */
-  attention_grad_q: ["dq:f32* grad:f32* lse:f32* delta:f32*", ...looking, "qTile:i32", ...ofHeads],
-  /** dk and dv, contiguous [batch, kvHeads, keys, ...], summed over the query heads that share them. Units: tiles of kTile (as qTile) keys. */
-  attention_grad_kv: ["dk:f32* dv:f32* grad:f32* lse:f32* delta:f32*", ...looking, "kTile:i32", ...ofHeads],
+  /**
+   * dk and dv, contiguous [batch, kvHeads, keys, ...], summed over the query heads that share them, and `parts` of dq, contiguous [batch, heads, queries, dim] and partSize apart; grad (of o), lse, delta contiguous; the
+   * rest as `attention`. Units: [batch, kvHeads, parts], each every parts-th tile of kTile (as qTile) keys.
+   */
+  attention_grad: ["dq:f32* dk:f32* dv:f32* grad:f32* lse:f32* delta:f32*", ...looking, "kTile:i32 parts:i32 partSize:i32", ...ofHeads],
+  /** dq, the sum of its parts. Units: rows. */
+  attention_grad_sum: ["dq:f32* dqs:f32*", "dim:i32 parts:i32 partSize:i32"],
   /**
    * Sums of the bias gradient over the batch and each diagonal of blocks of 64: partial[heads, diagonals, 128], at c - r + 63 for key r and
    * query c of the blocks. Units: diagonals of all heads.

@@ -26,6 +26,7 @@ interface Case {
   interleaved?: boolean;
   scoreScale?: number;
   tile?: number;
+  parts?: number;
 }
 
 /** Strides of [batch, heads, rows, dim] in one of the two layouts. */
@@ -144,7 +145,7 @@ function common(on: Bench, s: Setup) {
 }
 
 function run(on: Bench, s: Setup, grad: Float32Array, dlse: Float32Array) {
-  const { batch, heads, kvHeads, queries, keys, dim, valueDim, reach = 0, softcap = 0, dropout = 0, tile = s.map ? 64 : 24 } = s;
+  const { batch, heads, kvHeads, queries, keys, dim, valueDim, reach = 0, softcap = 0, dropout = 0, tile = s.map ? 64 : 24, parts = 2 } = s;
   const rows = batch * heads * queries;
   const shared = {
     ...common(on, s),
@@ -167,8 +168,9 @@ function run(on: Bench, s: Setup, grad: Float32Array, dlse: Float32Array) {
   on.run("attention", { ...shared, o, lse, qTile: tile }, units);
   const up = on.put(grad);
   on.run("attention_delta", { delta, o, grad: up, dlse: on.put(dlse), valueDim }, rows);
-  on.run("attention_grad_q", { ...shared, dq, grad: up, lse, delta, qTile: tile }, units);
-  on.run("attention_grad_kv", { ...shared, dk, dv, grad: up, lse, delta, kTile: tile }, batch * kvHeads * Math.ceil(keys / tile));
+  const [partSize, dqs] = [rows * dim, on.out(parts * rows * dim)];
+  on.run("attention_grad", { ...shared, dq: dqs, dk, dv, grad: up, lse, delta, kTile: tile, parts, partSize }, batch * kvHeads * parts);
+  on.run("attention_grad_sum", { dq, dqs, dim, parts, partSize }, rows);
   const diagonals = Math.ceil(queries / 64) + Math.ceil(keys / 64) - 1;
   const [partial, dbias] = [on.out(heads * diagonals * 128), on.out(heads * (2 * reach + 1))];
   on.run("attention_grad_bias", { ...shared, partial, grad: up, lse, delta, batch }, heads * diagonals);

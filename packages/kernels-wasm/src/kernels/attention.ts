@@ -37,7 +37,7 @@ const mapBlock = 64;
 
 /** Rows of a tile: a multiple of 24 up to 96, equal ones as far as that goes; smaller when causal, which skips what lies above the diagonal. */
 function tileOf(extent: number, { causal, map }: Looking): number {
-  if (map) return mapBlock;
+  if (map || extent === 0) return mapBlock;
   const most = causal === 1 && extent > 96 ? 48 : 96;
   return Math.min(most, ceilDiv(ceilDiv(extent, ceilDiv(extent, most)), 24) * 24);
 }
@@ -106,15 +106,25 @@ export const attentionBackwardKernel = wasmKernel(attentionBackward, {
     const grad = p.maybe("dO") ?? p.zeros(rows * valueDim);
     p.run("attention_delta", { delta, o: p.input("o"), grad, dlse: p.maybe("dLse"), valueDim }, rows, valueDim / 2);
     const shared = { ...args, ...looking(p, attrs), grad, lse: p.input("lse"), delta };
-    const [qTile, kTile] = [tileOf(queries, shared), tileOf(keys, shared)];
-    const perRow = (3 * dim + 2 * valueDim) / 4 + 8;
-    p.run("attention_grad_q", { ...shared, dq: p.output("dq"), qTile }, batch * count * ceilDiv(queries, qTile), qTile * keys * perRow);
-    const units = batch * kvHeads * ceilDiv(keys, kTile);
-    const outputs = { dk: p.output("dk"), dv: p.output("dv") };
-    p.run("attention_grad_kv", { ...shared, ...outputs, kTile }, units, kTile * queries * (count / kvHeads) * perRow);
+    const kTile = tileOf(keys, shared);
+    const [tiles, partSize] = [ceilDiv(keys, kTile), rows * dim];
+    const parts = partsOf(batch * kvHeads, tiles);
+    const [dq, dk, dv] = [p.output("dq"), p.output("dk"), p.output("dv")];
+    const dqs = parts === 1 ? dq : p.scratch(4 * parts * partSize);
+    const perTile = kTile * queries * (count / kvHeads) * ((3 * dim + 2 * valueDim) / 4 + 8);
+    p.run(
+      "attention_grad",
+      { ...shared, dq: dqs, dk, dv, kTile, parts, partSize },
+      batch * kvHeads * parts,
+      ceilDiv(tiles, parts) * perTile,
+    );
+    if (parts > 1) p.run("attention_grad_sum", { dq, dqs, dim, parts, partSize }, rows, (parts * dim) / 4);
     if (attrs.biasGradient) launchBiasGradient(p, shared, batch);
   },
 });
+
+/** Into how many parts the tiles of a head of keys go, so that threads have work: by the shape alone, so that the sums are the same on any number of them. Each takes the memory of a dq, and four tiles or more. */
+const partsOf = (heads: number, tiles: number): number => Math.max(1, Math.min(ceilDiv(16, Math.max(1, heads)), 8, Math.floor(tiles / 4)));
 
 /** By diagonals of blocks, then over neighbouring ones. */
 function launchBiasGradient(p: Planner, shared: Omit<LaunchArgs<"attention_grad_bias">, "partial" | "batch"> & Heads, batch: number): void {
