@@ -100,6 +100,15 @@ await onAdapter((device) => {
     own.close();
   });
 
+  test("where small numbers of f16 do not survive the adapter's conversion, it is not used", async () => {
+    // SwiftShader refuses it.
+    const own = await openAdapter("swiftshader", { caps: { f16: true, matrices: "f16 16x16x16 by 32" } });
+    expect((own.driver as WebgpuDriver).caps).toMatchObject({ f16: false, matrices: "" });
+    const small = Float32Array.of(2 ** -24, 1);
+    expect(await withDevice(own, () => tensor(small, { dtype: "f16" }).mul(2)).data()).toEqual(Float32Array.of(2 ** -23, 2));
+    own.close();
+  });
+
   test("a write between launches is seen by those after it only", async () => {
     await on(async () => {
       const cell = new State({ shape: [4], data: new Float32Array([1, 2, 3, 4]) });

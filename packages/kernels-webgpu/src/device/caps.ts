@@ -8,6 +8,7 @@ export interface Caps extends Readonly<Record<string, number | boolean | string>
   readonly maxComputeInvocationsPerWorkgroup: number;
   /** Longer lines of workgroups are folded into planes, whose last row may have more of them than were asked for. */
   readonly maxComputeWorkgroupsPerDimension: number;
+  /** Sources may convert from f16, without loss. */
   readonly f16: boolean;
   readonly subgroups: boolean;
   /** Subgroup matrices for products, m x n x k with f32 sums by the invocations of a subgroup: "f32 8x8x8 by 32, f16 16x16x16 by 32"; empty: none, or none to be used. */

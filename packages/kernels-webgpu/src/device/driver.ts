@@ -98,6 +98,12 @@ export class WebgpuDriver implements Driver {
     };
   }
 
+  /** From now on planners see an adapter without f16 of its own. */
+  withoutHalves(): void {
+    const wide = this.caps.matrices.split(", ").filter((name) => !name.startsWith("f16"));
+    this.caps = { ...this.caps, f16: false, matrices: wide.join(", ") };
+  }
+
   /** From now on planners see no subgroup matrices; `why` is what the figures say. */
   withoutMatrices(why: string): void {
     this.#noMatrices = why;

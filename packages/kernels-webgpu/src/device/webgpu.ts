@@ -3,6 +3,7 @@ import { platform } from "#platform";
 import { webgpuKernels } from "../kernels/all.ts";
 import { checkMatrices } from "../kernels/product/check-matrices.ts";
 import { unitsOf } from "../kernels/product/units.ts";
+import { keepsSmallHalves } from "../kernels/small-halves.ts";
 import { WebgpuDriver } from "./driver.ts";
 import type { DriverOptions } from "./figures.ts";
 import { matrixFeature } from "./subgroup-matrices.ts";
@@ -54,6 +55,7 @@ export async function webgpu(options: WebgpuOptions = {}): Promise<Device> {
   });
   const driver = new WebgpuDriver(adapter, device, options);
   if (options.onLost) void driver.lost.then(options.onLost);
+  if (driver.caps.f16 && !(await keepsSmallHalves(driver))) driver.withoutHalves();
   const units = unitsOf(driver.caps);
   const objection = subgroupMatrices ? await checkMatrices(driver, units) : "off, as asked for";
   if (units.length > 0 && objection) driver.withoutMatrices(objection);

@@ -198,8 +198,15 @@ export class Planner {
 
   finish(): KernelPlan {
     for (const store of this.#stores) store();
-    return { scratch: this.#scratch, launches: this.#launches };
+    return { scratch: this.#scratch, launches: this.caps.f16 ? this.#launches.map(withHalves) : this.#launches };
   }
+}
+
+/** What reads f16 does so by the adapter's own conversion. */
+function withHalves(launch: WebgpuLaunch): WebgpuLaunch {
+  const { buffers, enable = [] } = launch;
+  const reads = buffers.some(({ elements, access }) => elements.dtype === "f16" && (access === "read" || access === "modify"));
+  return reads && !enable.includes("f16") ? { ...launch, enable: ["f16", ...enable] } : launch;
 }
 
 /** A place read in row-major order. */

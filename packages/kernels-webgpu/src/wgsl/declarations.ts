@@ -8,7 +8,7 @@ export function moduleSource({ code, buffers, params, enable = [] }: WebgpuLaunc
   return [
     ...enable.map((name) => `enable ${name};`),
     ...layout.slots.map(slotSource),
-    ...narrow.map((dtype) => narrowFloats[dtype].trim()),
+    ...narrow.map((dtype) => narrowFloats(dtype, enable.includes("f16")).trim()),
     ...buffers.map((use, i) => accessors(use, layout.slots[layout.places[i]!.slot]!, layout.places[i]!)),
     parameters(params, bindingCount(layout.slots)),
     code.trim(),

@@ -82,11 +82,15 @@ export function codecOf({ dtype, width }: Elements): Codec {
 }
 
 /**
- * Sixteen-bit floats by integer arithmetic: the packing built-ins of WGSL may flush subnormals and leave open how they round. Both round to nearest even; half
- * precision overflows to infinity.
+ * Sixteen-bit floats by integer arithmetic: the conversions and packing built-ins of WGSL may flush subnormals and leave open how they round. Both round to nearest even; half
+ * precision overflows to infinity. `native`: the source enables f16, on an adapter whose conversion is known to keep subnormals; reading needs no more.
  */
-export const narrowFloats: Readonly<Record<"f16" | "bf16", string>> = {
-  f16: `
+export const narrowFloats = (dtype: "f16" | "bf16", native: boolean): string =>
+  dtype === "bf16" ? bfloats : `${native ? nativeDecode : halfDecode}${halfEncode}`;
+
+const nativeDecode = `
+fn half_decode(word: u32) -> f32 { return f32(bitcast<vec2<f16>>(word).x); }`;
+const halfDecode = `
 fn half_decode(word: u32) -> f32 {
   let h = word & 0xffffu;
   let sign = (h & 0x8000u) << 16u;
@@ -94,7 +98,8 @@ fn half_decode(word: u32) -> f32 {
   if (magnitude >= 0x7c00u) { return bitcast<f32>(sign | 0x7f800000u | ((magnitude & 0x3ffu) << 13u)); }
   if (magnitude < 0x400u) { return bitcast<f32>(bitcast<u32>(f32(magnitude) * 5.9604644775390625e-8) | sign); }
   return bitcast<f32>(sign | ((magnitude << 13u) + 0x38000000u));
-}
+}`;
+const halfEncode = `
 fn half_encode(value: f32) -> u32 {
   let bits = bitcast<u32>(value);
   let sign = (bits >> 16u) & 0x8000u;
@@ -110,13 +115,12 @@ fn half_encode(value: f32) -> u32 {
   }
   return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
 }
-`,
-  bf16: `
+`;
+const bfloats = `
 fn bfloat_decode(word: u32) -> f32 { return bitcast<f32>(word << 16u); }
 fn bfloat_encode(value: f32) -> u32 {
   let bits = bitcast<u32>(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) { return (bits >> 16u) | 0x40u; }
   return (bits + 0x7fffu + ((bits >> 16u) & 1u)) >> 16u;
 }
-`,
-};
+`;
