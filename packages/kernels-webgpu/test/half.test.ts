@@ -1,6 +1,6 @@
 import { embedding, rope, softmax } from "@x/ops";
 import { samples as opSamples } from "@x/ops/samples";
-import { decode, isFloat, matmul, type OpSample, type SampleInput, tensor, withDevice } from "@x/tensor";
+import { decode, isFloat, matmul, type OpSample, type SampleInput, scope, tensor, withDevice } from "@x/tensor";
 import { primitiveSamples } from "@x/tensor/samples";
 import { conformance } from "@x/testing";
 import { describe, expect, test } from "vitest";
@@ -41,8 +41,9 @@ await onAdapter(
       };
       // By one and by four elements at a time, in a program that no check has run.
       for (const some of [all, all.subarray(1)]) {
-        const read = withDevice(device, () => tensor(some, { dtype: "f16" }).cast("f32").mul(1));
+        const read = withDevice(device, () => scope(() => tensor(some, { dtype: "f16" }).cast("f32").mul(1)));
         expect(await read.data()).toEqual(Float32Array.from(some));
+        read.dispose();
       }
       gpu.createShaderModule = make;
       expect(sources.length).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-import { Device, type Driver, matmul, type Tensor, tensor, withDevice } from "@x/tensor";
+import { Device, type Driver, matmul, scope, type Tensor, tensor, withDevice } from "@x/tensor";
 import type { MatrixUnit } from "../../wgsl/gemm/matrix-unit.ts";
 import { matmulBy } from "./matmul.ts";
 import { tileOf } from "./units.ts";
@@ -37,8 +37,9 @@ async function wrongOn(driver: Driver, unit: MatrixUnit): Promise<string | undef
   const device = new Device(driver, { kernels: [matmulBy(() => ({ member: "matrices", tile: tileOf(unit), parts: 1 }))], strict: true });
   const [left, right] = [numbers(m * k, largest[dtype]), numbers(k * n, 5)];
   const matrix = (data: Float32Array, rows: number, columns: number): Tensor => tensor(data, { shape: [rows, columns], dtype });
-  const product = withDevice(device, () => matmul({ a: matrix(left, m, k), b: matrix(right, k, n) }));
+  const product = withDevice(device, () => scope(() => matmul({ a: matrix(left, m, k), b: matrix(right, k, n) })));
   const got = await product.data();
+  product.dispose();
   device.pool.clear();
   // Only storing rounds, and only to f16.
   const rounding = dtype === "f16" ? 2 ** -11 : 0;
