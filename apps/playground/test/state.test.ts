@@ -51,9 +51,10 @@ describe("a run", () => {
   });
 
   test("says in words where it stands", () => {
-    const events: Event[] = [ready, { type: "asked", command: "start" }, begun, { type: "paused", step: 3 }];
+    const events: Event[] = [ready, { type: "asked", command: "start" }, begun, step(1), { type: "paused", step: 3 }];
     const said = events.map((_, i) => statusOf(after(...events.slice(0, i + 1))));
-    expect(said).toEqual(["Ready", "Preparing", "Training: GPT, tiny on “T”, Processor", "Paused: GPT, tiny on “T”, Processor"]);
+    const what = "GPT, tiny on “T”, Processor";
+    expect(said).toEqual(["Ready", "Preparing", `Compiling the first step: ${what}`, `Training: ${what}`, `Paused: ${what}`]);
   });
 
   test("that goes on from a checkpoint waits to be resumed", () => {
@@ -70,7 +71,7 @@ describe("a run", () => {
 
   test("of other parts than GPT-2's names them", () => {
     const parts = { mixer: "longformer", position: "alibi", norm: "rms", numKvHeads: 1 } as const;
-    expect(statusOf(after(ready, { ...begun, run: { ...run, parts } }))).toBe(
+    expect(statusOf(after(ready, { ...begun, run: { ...run, parts } }, step(1)))).toBe(
       "Training: GPT, tiny with Longformer, ALiBi, RMSNorm, 1 head of keys on “T”, Processor",
     );
   });

@@ -1,9 +1,12 @@
 import {
   compile,
+  currentGenerator,
   type Device,
   DeviceLostError,
   defineOp,
   explain,
+  Generator,
+  type HostTensor,
   KernelRefusedError,
   OutOfMemoryError,
   one,
@@ -15,6 +18,7 @@ import {
   type Tensor,
   tensor,
   withDevice,
+  withGenerator,
 } from "@x/tensor";
 import { describe, expect, test } from "vitest";
 import type { WebgpuDriver } from "../src/device/driver.ts";
@@ -156,6 +160,19 @@ await onAdapter((device) => {
       const x = { data: new Float32Array([1, 2, 3]), shape: [3] };
       const stepOn = (device: Device) => compile(({ x }: { x: Tensor }) => twice({ x }), { device });
       expect(await words((own) => stepOn(own).prepare({ x }))).toBe(await words((own) => stepOn(own)({ x }).data()));
+    });
+
+    test("is replaced in a step that still draws from the generator it was prepared with", async () => {
+      const own = await openAdapter();
+      const draws = (step: (args: { x: HostTensor }) => Tensor, generator: Generator) => withGenerator(generator, () => step({ x })).data();
+      const made = () => compile(({ x }: { x: Tensor }) => twice({ x }).mul(currentGenerator("test").uniform([3])), { device: own });
+      const x = { data: new Float32Array([1, 2, 3]), shape: [3] };
+      const [prepared, plain] = [made(), made()];
+      own.use([wrong]);
+      const generators = [0, 1].map(() => new Generator({ seed: 7, device: own })) as [Generator, Generator];
+      await withGenerator(generators[0], () => prepared.prepare({ x }));
+      expect(await draws(prepared, generators[0])).toEqual(await draws(plain, generators[1]));
+      own.close();
     });
 
     test("is replaced before a prepared step runs; a strict device says so instead", async () => {

@@ -28,7 +28,7 @@ type WithStatics<S extends Statics> = S extends Record<string, never> ? [] : [st
 /** A compiled step. The tensors it returns are loans: good until its next call, unless copied. */
 export interface Step<A, S extends Statics, R> {
   (args: A, ...statics: WithStatics<S>): R;
-  /** Compiles for these arguments without running, everything at once and beside other work: what the first call would else wait for. */
+  /** Compiles for these arguments without running, everything at once and beside other work: what the first call would else wait for. An eager step has nothing to compile. */
   prepare(args: A, ...statics: WithStatics<S>): Promise<void>;
   /** Launches and temporary bytes of each plan. */
   plans(): readonly { readonly key: string; readonly launches: number; readonly temporaryBytes: number }[];
@@ -126,6 +126,7 @@ export function compile<T, R, S extends Statics = Record<string, never>>(
 
   return Object.assign(step, {
     async prepare(args: Hosted<T>, statics = {} as S) {
+      if (eager) return;
       const call = callOf(args, statics);
       await untilTaken(call.device, () => find(call, statics, [...argumentLeaves(args, name)]).plan);
     },
@@ -136,9 +137,11 @@ export function compile<T, R, S extends Statics = Record<string, never>>(
 
 /** Makes a plan again for as long as the machine refuses one of its kernels: that is out of the table then, and who serves instead takes its place. */
 async function untilTaken(device: Device, plan: () => Plan): Promise<void> {
+  // What surrounds the call is gone by the time a plan is made again.
+  const { generator, precision } = context;
   for (;;) {
     const { tableVersion } = device;
-    const { executable, companions } = plan();
+    const { executable, companions } = within({ generator, precision }, plan);
     executable.prepare?.();
     for (const companion of companions) companion.prepare();
     try {

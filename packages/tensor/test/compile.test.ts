@@ -151,6 +151,13 @@ describe("plans", () => {
     expect(await numbers(step({ x: 5 }))).toEqual([5]);
   });
 
+  test("an eager step has nothing to prepare", async () => {
+    let bodies = 0;
+    const step = compile<{ x: Tensor }, Tensor>(({ x }) => x.mul(++bodies), { eager: true });
+    await step.prepare({ x: 5 });
+    expect([bodies, step.plans().length]).toEqual([0, 0]);
+  });
+
   test("nothing is made while tracing: eager reads of cells stay good until the step runs", async () => {
     const cell = new State({ shape: [1], data: [1] });
     const loan = cell.value;

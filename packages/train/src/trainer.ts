@@ -102,6 +102,7 @@ export class Trainer<T, B, S> {
   /** Steps in a row that were left out. */
   #skipped = 0;
   #evaluation: Evaluation | undefined;
+  #prepared = false;
   #saved: { readonly step: number; readonly path: string } | undefined;
 
   constructor(options: TrainerOptions<T, B, S>) {
@@ -211,6 +212,8 @@ export class Trainer<T, B, S> {
     const lr = schedule(this.#step);
     const micro: B[] = [];
     for (let i = 0; i < accumulate; i++) micro.push(this.#options.arguments((await batches.next()).value));
+    if (!this.#prepared) await step.prepare(micro);
+    this.#prepared = true;
     if (beforeStep) withGenerator(step.generator, () => beforeStep(this.#step));
     const readings = step(micro, { lr });
     // Reads begin together, before the next call takes the memory back.

@@ -144,6 +144,30 @@ describe("interruption", () => {
   });
 });
 
+test("the step is compiled ahead, once, for the batches it will get", async () => {
+  const made = parts(device);
+  const called: string[] = [];
+  const count = (batches: unknown) => (Array.isArray(batches) ? batches.length : 1);
+  const step = Object.assign(
+    (...given: Parameters<typeof made.step>) => {
+      called.push(`step ${count(given[0])}`);
+      return made.step(...given);
+    },
+    made.step,
+    {
+      async prepare(batches: Parameters<typeof made.step>[0]) {
+        await made.step.prepare(batches);
+        called.push(`prepared ${count(batches)}`);
+      },
+    },
+  );
+  const whole = makeTrainer(device, { steps: 3, accumulate: 2 });
+  const { trainer } = makeTrainer(device, { steps: 3, accumulate: 2, step }, made);
+  const { losses } = await trainer.train();
+  expect(called).toEqual(["prepared 2", "step 2", "step 2", "step 2"]);
+  expect(losses).toEqual((await whole.trainer.train()).losses);
+});
+
 describe("what listens", () => {
   test("metrics, progress and callbacks get every step and evaluation, in order", async () => {
     const written: MetricsRecord[] = [];

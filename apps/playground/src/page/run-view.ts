@@ -32,7 +32,9 @@ export function statusOf(state: State): string {
   const parts = partsWords(run.parts);
   const model = `${presetOf(run.preset)?.title ?? run.preset}${parts && ` with ${parts}`}`;
   const what = `${model} on “${run.text}”, ${deviceTitle(state, run.device)}`;
-  const begin = { none: "Ready", training: "Training", paused: "Paused", finished: "Finished", ended: "Ended" }[phase];
+  // The first step waits for the device's compiler.
+  const training = state.records.length === 0 ? "Compiling the first step" : "Training";
+  const begin = { none: "Ready", training, paused: "Paused", finished: "Finished", ended: "Ended" }[phase];
   return `${begin}: ${what}`;
 }
 
