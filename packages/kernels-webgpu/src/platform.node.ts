@@ -8,7 +8,8 @@ export const platform: Platform = {
     if (held) return held;
     try {
       const { create } = await import("webgpu");
-      held = create([]);
+      // Dawn counts features on trial as unsafe, subgroup matrices among them.
+      held = create(["enable-dawn-features=allow_unsafe_apis"]);
       return held;
     } catch (error) {
       return `the package "webgpu" (Dawn) is not installed or does not load here: ${(error as Error).message.split("\n")[0]}. Run: npm install webgpu`;
