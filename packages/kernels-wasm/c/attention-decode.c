@@ -1,6 +1,10 @@
 /* Attention of few queries over a cache: each unit takes up to TILE queries of the heads of one key head over one chunk of keys; then the ordered merge. */
 #include "bytes.h"
 #include "online-softmax.h"
+#include "rows.h"
+
+/* So few columns leave most of a tile's products unused: rows are read where they lie, a product at a time. */
+enum { FEW = 2 };
 
 /* Keys or values of a cache: numbers, or codes of 8 bits with a scale for each position and head; strides in elements. */
 typedef struct {
@@ -23,20 +27,42 @@ INLINE spot spot_of(const attention_decode_args *a, i32 batch, i32 position) {
   return (spot){.piece = batch, .row = row, .left = a->keys - row};
 }
 
-/* The rows of some positions, put together ROW apart; copied whole where they lie in one piece as numbers. */
-INLINE void fetch(f32 *out, const attention_decode_args *a, const side *s, i32 batch, i32 kv, i32 position, i32 rows) {
+/* The rows of some positions, `stride` apart: as they lie where they lie in one piece as numbers, else put together in `made`. */
+INLINE const f32 *fetch(f32 *made, i32 *stride, const attention_decode_args *a, const side *s, i32 batch, i32 kv, i32 position, i32 rows) {
   spot at = spot_of(a, batch, position);
-  if (!s->scales && at.left >= rows) {
-    copy_rows(out, s->x + at.piece * s->piece + kv * s->head + at.row * s->row, s->row, rows, s->dim);
-    return;
-  }
-  for (i32 r = 0; r < rows; r++, out += ROW) {
-    at = spot_of(a, batch, position + r);
+  *stride = s->row;
+  if (!s->scales && at.left >= rows) return s->x + at.piece * s->piece + kv * s->head + at.row * s->row;
+  *stride = ROW;
+  for (i32 r = 0, count; r < rows; r += count) {
+    at = spot_of(a, batch, position + r), count = MIN(at.left, rows - r);
     i32 from = at.piece * s->piece + kv * s->head + at.row * s->row;
-    if (s->scales)
-      numbers_of(out, (const u8 *)s->x + from, s->dim, s->scales[(at.piece * a->kvHeads + kv) * (a->pages ? a->page : a->keys) + at.row]);
-    else copy_rows(out, s->x + from, 0, 1, s->dim);
+    if (!s->scales) {
+      copy_rows(made + r * ROW, s->x + from, s->row, count, s->dim);
+      continue;
+    }
+    const f32 *scales = s->scales + (at.piece * a->kvHeads + kv) * (a->pages ? a->page : a->keys) + at.row;
+    for (i32 i = 0; i < count; i++) numbers_of(made + (r + i) * ROW, (const u8 *)s->x + from + i * s->row, s->dim, scales[i]);
   }
+  return made;
+}
+
+INLINE const f32 *side_by_side(f32 *made, const f32 *x, i32 stride, i32 rows, i32 dim) {
+  if (x != made) copy_rows(made, x, stride, rows, dim);
+  return made;
+}
+
+INLINE void score_few(f32 *t, const f32 *x, i32 stride, i32 rows, const f32 *q, i32 columns, i32 dim) {
+  for (i32 r = 0; r < rows; r++, x += stride, t += TILE) vf_store(t, (vf){row_dot(q, x, dim), columns > 1 ? row_dot(q + dim, x, dim) : 0.0f, 0.0f, 0.0f});
+}
+
+/* Sixteen numbers of a row at a time. */
+ALONE void add_few(f32 *out, const f32 *t, const f32 *x, i32 stride, i32 rows) {
+  vf s0 = vf_load(out), s1 = vf_load(out + 4), s2 = vf_load(out + PANEL), s3 = vf_load(out + PANEL + 4);
+  for (; rows > 0; rows--, x += stride, t += TILE) {
+    vf p = vf_set(*t);
+    s0 = vf_fma(p, vf_load(x), s0), s1 = vf_fma(p, vf_load(x + 4), s1), s2 = vf_fma(p, vf_load(x + 8), s2), s3 = vf_fma(p, vf_load(x + 12), s3);
+  }
+  vf_store(out, s0), vf_store(out + 4, s1), vf_store(out + PANEL, s2), vf_store(out + PANEL + 4, s3);
 }
 
 /* Adds what the distance of a key at `position` + r from the query of column c, which stands at at[c], gives its head. */
@@ -50,7 +76,7 @@ KERNEL(attention_decode) {
   running state;
   f32 packed[TILE * MAX_DIM], rows_of_q[TILE * MAX_DIM], t[BLOCK * TILE], made[BLOCK * ROW];
   const f32 *tables[TILE];
-  i32 at[TILE], row[TILE];
+  i32 at[TILE], row[TILE], stride;
   side k = {.x = a->k, .scales = a->keyScales, .piece = a->kBatch, .head = a->kHead, .row = a->kRow, .dim = a->dim};
   side v = {.x = a->v, .scales = a->valueScales, .piece = a->vBatch, .head = a->vHead, .row = a->vRow, .dim = a->valueDim};
   i32 group = a->heads / a->kvHeads, all = group * a->queries, tiles = CEIL_DIV(all, TILE);
@@ -61,7 +87,7 @@ KERNEL(attention_decode) {
     for (i32 c = 0; c < columns; c++) {
       i32 query = (tile * TILE + c) / group, head = kv * group + (tile * TILE + c) % group;
       const f32 *q = a->q + batch * a->qBatch + head * a->qHead + query * a->qRow;
-      for (i32 d = 0; d < a->dim; d++) rows_of_q[c * a->dim + d] = q[d];
+      for (i32 d = 0; d < a->dim; d++) rows_of_q[c * a->dim + d] = q[d] * a->scale;
       at[c] = offset + query, row[c] = (batch * a->heads + head) * a->queries + query;
       tables[c] = a->bias ? a->bias + head * (2 * a->reach + 1) + a->reach : 0;
     }
@@ -70,12 +96,14 @@ KERNEL(attention_decode) {
     i32 first = MAX(a->ring ? length - a->keys : 0, a->window ? nearest - a->window + 1 : 0);
     first = MAX(0, first) + split * a->chunk;
     i32 last = MIN(farthest + 1, first + a->chunk);
-    pack_rows(packed, rows_of_q, a->dim, columns, a->dim, a->scale);
+    i32 few = columns <= FEW && a->valueDim % 16 == 0;
+    if (!few) pack_rows(packed, rows_of_q, a->dim, columns, a->dim, 1.0f);
     start(&state, columns, a->valueDim);
     for (i32 key = first; key < last; key += BLOCK) {
       i32 rows = MIN(BLOCK, last - key);
-      fetch(made, a, &k, batch, kv, key, rows);
-      score_tile(t, made, rows, packed, columns, a->dim);
+      const f32 *x = fetch(made, &stride, a, &k, batch, kv, key, rows);
+      if (few) score_few(t, x, stride, rows, rows_of_q, columns, a->dim);
+      else score_tile(t, side_by_side(made, x, stride, rows, a->dim), rows, packed, columns, a->dim);
       if (a->softcap != 0.0f) cap_scores(t, 0, a->softcap, rows, columns);
       if (a->bias) add_bias(t, tables, at, a->reach, key, rows, columns);
       const u8 *mask = a->keyMask ? a->keyMask + batch * a->keys : 0;
@@ -87,8 +115,11 @@ KERNEL(attention_decode) {
             if (hidden || key + r > at[c] || key + r <= at[c] - window) t[r * TILE + c] = -INFINITE;
         }
       absorb(&state, t, rows, columns, a->valueDim);
-      fetch(made, a, &v, batch, kv, key, rows);
-      add_product(state.out, t, columns, made, rows, a->valueDim);
+      x = fetch(made, &stride, a, &v, batch, kv, key, rows);
+      if (!few) add_product(state.out, t, columns, side_by_side(made, x, stride, rows, a->valueDim), rows, a->valueDim);
+      else
+        for (i32 c = 0; c < columns; c++)
+          for (i32 d = 0; d < a->valueDim; d += 16) add_few(state.out + place(c, d), t + c, x + d, stride, rows);
     }
     for (i32 c = 0; c < columns; c++) {
       i32 to = row[c] * a->splits + split;
