@@ -361,6 +361,8 @@ typedef struct {
   f32 softcap;
   i32 window;
   i32 ring;
+  i32 keyKind;
+  i32 valueKind;
   i32 page;
   i32 pool;
   i32 reach;

@@ -6,10 +6,11 @@
 /* So few columns leave most of a tile's products unused: rows are read where they lie, a product at a time. */
 enum { FEW = 2 };
 
-/* Keys or values of a cache: numbers, or codes of 8 bits with a scale for each position and head; strides in elements. */
+/* Keys or values of a cache, by what an element is: a number, a half, or a code of 8 bits with a scale for each position and head; strides in elements. */
+enum { NUMBERS, CODES, F16, BF16 };
 typedef struct {
   const f32 *x, *scales;
-  i32 piece, head, row, dim;
+  i32 kind, piece, head, row, dim;
 } side;
 
 /* Where a position lies: in which piece (a page, or the cache of an entry), at which row, and how many rows follow there with it. */
@@ -31,17 +32,19 @@ INLINE spot spot_of(const attention_decode_args *a, i32 batch, i32 position) {
 INLINE const f32 *fetch(f32 *made, i32 *stride, const attention_decode_args *a, const side *s, i32 batch, i32 kv, i32 position, i32 rows) {
   spot at = spot_of(a, batch, position);
   *stride = s->row;
-  if (!s->scales && at.left >= rows) return s->x + at.piece * s->piece + kv * s->head + at.row * s->row;
+  if (s->kind == NUMBERS && at.left >= rows) return s->x + at.piece * s->piece + kv * s->head + at.row * s->row;
   *stride = ROW;
   for (i32 r = 0, count; r < rows; r += count) {
     at = spot_of(a, batch, position + r), count = MIN(at.left, rows - r);
     i32 from = at.piece * s->piece + kv * s->head + at.row * s->row;
-    if (!s->scales) {
-      copy_rows(made + r * ROW, s->x + from, s->row, count, s->dim);
-      continue;
-    }
-    const f32 *scales = s->scales + (at.piece * a->kvHeads + kv) * (a->pages ? a->page : a->keys) + at.row;
-    for (i32 i = 0; i < count; i++) numbers_of(made + (r + i) * ROW, (const u8 *)s->x + from + i * s->row, s->dim, scales[i]);
+    const f32 *scales = s->kind == CODES ? s->scales + (at.piece * a->kvHeads + kv) * (a->pages ? a->page : a->keys) + at.row : 0;
+    f32 *out = made + r * ROW;
+    if (s->kind == NUMBERS) copy_rows(out, s->x + from, s->row, count, s->dim);
+    else
+      for (i32 i = 0; i < count; i++, from += s->row, out += ROW) {
+        if (scales) numbers_of(out, (const u8 *)s->x + from, s->dim, scales[i]);
+        else numbers_of_halves(out, (const u16 *)s->x + from, s->dim, s->kind == BF16);
+      }
   }
   return made;
 }
@@ -77,8 +80,8 @@ KERNEL(attention_decode) {
   f32 packed[TILE * MAX_DIM], rows_of_q[TILE * MAX_DIM], t[BLOCK * TILE], made[BLOCK * ROW];
   const f32 *tables[TILE];
   i32 at[TILE], row[TILE], stride;
-  side k = {.x = a->k, .scales = a->keyScales, .piece = a->kBatch, .head = a->kHead, .row = a->kRow, .dim = a->dim};
-  side v = {.x = a->v, .scales = a->valueScales, .piece = a->vBatch, .head = a->vHead, .row = a->vRow, .dim = a->valueDim};
+  side k = {.x = a->k, .scales = a->keyScales, .kind = a->keyKind, .piece = a->kBatch, .head = a->kHead, .row = a->kRow, .dim = a->dim};
+  side v = {.x = a->v, .scales = a->valueScales, .kind = a->valueKind, .piece = a->vBatch, .head = a->vHead, .row = a->vRow, .dim = a->valueDim};
   i32 group = a->heads / a->kvHeads, all = group * a->queries, tiles = CEIL_DIV(all, TILE);
   for (i32 unit = begin; unit < end; unit++) {
     i32 split = unit % a->splits, rest = unit / a->splits, tile = rest % tiles, kv = rest / tiles % a->kvHeads, batch = rest / tiles / a->kvHeads;

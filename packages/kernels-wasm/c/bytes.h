@@ -29,4 +29,26 @@ INLINE void numbers_of(f32 *out, const u8 *codes, i32 count, f32 scale) {
   for (; i < count; i++) out[i] = (f32)(codes[i] - 128) * scale;
 }
 
+typedef u16 vus4 __attribute__((vector_size(8)));
+typedef vus4 vus4_any __attribute__((aligned(2)));
+
+/* out[i] = halves[i]: bf16 is the upper half of a float. Of f16 the exponent is rebased by a product, which keeps subnormals; what passes its range is infinite or no number. */
+INLINE void numbers_of_halves(f32 *out, const u16 *halves, i32 count, i32 is_bf16) {
+  vf rebase = (vf)vi_set(0x77800000);
+  for (i32 i = 0; i < count; i += 4) {
+    vus4 four = {0};
+    if (count - i >= 4) four = *(const vus4_any *)(halves + i);
+    else
+      for (i32 j = 0; j < count - i; j++) four[j] = halves[i + j];
+    vi bits = __builtin_convertvector(four, vi);
+    if (is_bf16) {
+      vf_put(out + i, (vf)(bits << 16), count - i);
+      continue;
+    }
+    vi special = (bits & vi_set(0x7c00)) == vi_set(0x7c00);
+    vi size = (vi)((vf)((bits & vi_set(0x7fff)) << 13) * rebase) | (special & vi_set(0x7f800000));
+    vf_put(out + i, (vf)(size | (bits & vi_set(0x8000)) << 16), count - i);
+  }
+}
+
 #endif

@@ -108,12 +108,12 @@ export const abi = {
   /**
    * Attention over a cache, split over keys: partial o [batch, heads, queries, splits, valueDim] and lse [.., splits] of each `chunk` of the keys that a tile of queries may
    * see (-inf when it is empty), for `attention_combine`. Queries end at lengths[batch]; keyMask, bias, softcap (0: none), window (0: all), ring and pages [batch, keys / page] are
-   * those of the contract. With keyScales and valueScales, contiguous like the rows, k and v are codes of 8 bits. With pages kBatch and vBatch go from page to page of the `pool`.
+   * those of the contract. Elements of k and v are of a kind: 0 f32, 1 codes of 8 bits, with keyScales and valueScales, contiguous like the rows, 2 f16, 3 bf16. With pages kBatch and vBatch go from page to page of the `pool`.
    * Units: [batch, kvHeads, tiles of 96 of (heads / kvHeads) * queries, splits].
    */
   attention_decode: [
     "o:f32* lse:f32* q:f32* k:f32* v:f32* lengths:i32* keyMask?:u8* bias?:f32* pages?:i32* keyScales?:f32* valueScales?:f32*",
-    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 scale:f32 softcap:f32 window:i32 ring:i32 page?:i32 pool?:i32 reach?:i32 splits:i32 chunk:i32",
+    "heads:i32 kvHeads:i32 queries:i32 keys:i32 dim:i32 valueDim:i32 scale:f32 softcap:f32 window:i32 ring:i32 keyKind?:i32 valueKind?:i32 page?:i32 pool?:i32 reach?:i32 splits:i32 chunk:i32",
     ...ofHeads,
   ],
   /** Merges partial results in the order of the splits. Units: rows. */

@@ -13,14 +13,10 @@ export function fitsHead({ q, v }: { readonly q: Spec; readonly v: Spec }): true
   return dim <= largestHead || `heads of at most ${largestHead}, got ${dim}`;
 }
 
-/** q, k and v by strides, and their extents. */
-export function heads(p: Planner, specs: { readonly q: Spec; readonly k: Spec; readonly v: Spec }) {
-  // Codes of 8 bits stay what they are: the kernel that takes them makes numbers of them.
-  const [q, k, v] = (["q", "k", "v"] as const).map((name) => (specs[name].dtype === "u8" ? p.raw(name) : p.strided(name))) as [
-    Strided,
-    Strided,
-    Strided,
-  ];
+/** q, k and v by strides, and their extents; k and v in the type they are stored in, where the kernel makes numbers of them. */
+export function heads(p: Planner, specs: { readonly q: Spec; readonly k: Spec; readonly v: Spec }, { stored = false } = {}) {
+  const q = p.strided("q");
+  const [k, v] = (["k", "v"] as const).map((name) => (stored ? p.raw(name) : p.strided(name))) as [Strided, Strided];
   const [batch, count, queries, dim] = specs.q.shape as [number, number, number, number];
   const [kvHeads, keys, valueDim] = [specs.k.shape[1]!, specs.k.shape[2]!, specs.v.shape[3]!];
   const args = {

@@ -20,6 +20,8 @@ interface Case {
   /** Positions of a page, where the cache lies in pages. */
   readonly page?: number;
   readonly codes?: boolean;
+  /** Of q, k and v, instead of f32. */
+  readonly half?: "f16" | "bf16";
 }
 const cases: readonly Case[] = [
   { name: "the first token", q: [1, 1, 1, 4], kvHeads: 1, capacity: 1, lengths: [1] },
@@ -103,6 +105,18 @@ const cases: readonly Case[] = [
   { name: "8 bits in pages, values of 16", q: [1, 2, 1, 8], kvHeads: 2, capacity: 70, lengths: [66], codes: true, page: 7, valueDim: 16 },
   { name: "8 bits in a ring", q: [2, 2, 1, 4], kvHeads: 1, capacity: 6, lengths: [9, 4], codes: true, ring: true, reach: 2 },
   { name: "8 bits in pages", q: [2, 2, 1, 4], kvHeads: 2, capacity: 8, lengths: [7, 2], codes: true, page: 4, window: 3 },
+  { name: "f16, a tile and more", q: [1, 2, 1, 16], kvHeads: 2, capacity: 60, lengths: [57], half: "f16" },
+  {
+    name: "f16 in a ring, heads share keys, odd width",
+    q: [2, 6, 2, 5],
+    kvHeads: 2,
+    capacity: 9,
+    lengths: [13, 4],
+    half: "f16",
+    ring: true,
+  },
+  { name: "bf16 in pages", q: [2, 2, 1, 8], kvHeads: 1, capacity: 55, lengths: [53, 7], half: "bf16", page: 5, window: 52 },
+  { name: "bf16, more rows than a tile", q: [1, 6, 40, 8], kvHeads: 2, capacity: 61, lengths: [60], half: "bf16" },
 ];
 
 /** Pages of an entry, and how many the pool has: their order is mixed, and one belongs to nobody. */
@@ -137,10 +151,11 @@ function poisoned(size: Case, dim: number): SampleInput {
 }
 
 function inputsOf(size: Case, cache: (dim: number) => SampleInput): Sample["inputs"] {
-  const { q, capacity, lengths, valueDim = q[3], keyMask, reach, page, codes } = size;
+  const { q, capacity, lengths, valueDim = q[3], keyMask, reach, page, codes, half = "f32" } = size;
   const held = codes ? (dim: number) => coded(layoutOf(size, dim).shape) : cache;
   return {
-    ...{ q: normal(q), k: held(q[3]), v: held(valueDim), lengths: ints([q[0]], ...lengths) },
+    ...{ q: { ...normal(q), dtype: half }, lengths: ints([q[0]], ...lengths) },
+    ...{ k: { dtype: half, ...held(q[3]) }, v: { dtype: half, ...held(valueDim) } },
     ...(keyMask && { keyMask: bools([q[0], capacity], ...keyMask) }),
     ...(reach !== undefined && { bias: normal([q[1], 2 * reach + 1]) }),
     ...(page && { pages: ints([q[0], capacity / page], ...pagesOf(size).table.flat()) }),
@@ -155,6 +170,9 @@ const smaller = ({ shape, fill }: SampleInput): SampleInput =>
   fill?.kind === "values" ? floats(shape, ...fill.values.map((value) => value / 80)) : normal(shape, 0.003, 0.01);
 
 const tolerance = { atol: 2e-5, rtol: 2e-5 };
+/** Halves have the usual ones. */
+const tolerances = ({ half }: Case): Pick<Sample, "tolerance" | "gradientTolerance"> =>
+  half ? {} : { tolerance, gradientTolerance: { atol: 1e-4, rtol: 1e-4 } };
 const attrsOf = ({ q, softcap = 0, window = 0, ring = false }: Case) => ({ scale: q[3] ** -0.5, softcap, window, ring });
 
 const decoding = cases.flatMap((size): Sample[] => [
@@ -163,16 +181,14 @@ const decoding = cases.flatMap((size): Sample[] => [
     op: decodeAttention,
     inputs: inputsOf(size, (dim) => normal(layoutOf(size, dim).shape)),
     attrs: attrsOf(size),
-    tolerance,
-    gradientTolerance: { atol: 1e-4, rtol: 1e-4 },
+    ...tolerances(size),
   },
   {
     name: `${size.name}, the rest poisoned`,
     op: decodeAttention,
     inputs: inputsOf(size, (dim) => poisoned(size, dim)),
     attrs: attrsOf(size),
-    tolerance,
-    gradientTolerance: { atol: 1e-4, rtol: 1e-4 },
+    ...tolerances(size),
   },
 ]);
 
