@@ -1,7 +1,7 @@
 import { SequenceState } from "@x/nn";
 import { decodeAttention } from "@x/ops";
 import type { Device, DType, Tensor } from "@x/tensor";
-import type { CachedLook, LayerCache } from "./layer-cache.ts";
+import type { CachedKeys, CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
 
 /** The heads of a model whose keys and values are cached. */
 export interface CachedHeads {
@@ -15,7 +15,20 @@ export interface CachedHeads {
 
 /** What all caches of keys and values share: a part for each layer. What is padded is never seen, and positions count without it. */
 export abstract class AttentionCache extends SequenceState {
-  abstract readonly layers: readonly LayerCache[];
+  readonly layers: readonly LayerCache[];
+
+  constructor({ batch, numLayers, device }: Pick<CachedHeads, "numLayers" | "device"> & { readonly batch: number }) {
+    super(batch, device);
+    this.layers = Array.from({ length: numLayers }, (_, i) => ({
+      attend: (heads, look) => this.attend(i, heads, look),
+      append: (heads) => this.append(i, heads),
+    }));
+  }
+
+  /** `attend` of the layers. */
+  protected abstract attend(layer: number, heads: NewHeads, look: CachedLook): Tensor;
+  /** `append` of the layers. */
+  protected abstract append(layer: number, heads: Omit<NewHeads, "q">): CachedKeys;
 
   /** Whether this call is the first and has something to see: it needs no cache to look at. */
   protected isWhole(count: number): boolean {
@@ -23,7 +36,7 @@ export abstract class AttentionCache extends SequenceState {
   }
 }
 
-type Decoding = Parameters<typeof decodeAttention>[0];
+export type Decoding = Parameters<typeof decodeAttention>[0];
 
 /** Attention of queries over a cache of which they may see `reach` positions, as the layer looks. */
 export function decode(

@@ -2,6 +2,7 @@ import { expectChoice, expectCounts, type Init, isTraining, joinHeads, Linear, M
 import { and, attention, blockMap, causal as causalPattern, type Pattern } from "@x/ops";
 import { currentGenerator, ShapeError, show, statisticsOf, type Tensor, TensorError } from "@x/tensor";
 import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
+import { PatternScores } from "./pattern-scores.ts";
 
 /** Turns queries and keys [batch, heads, length, headDim] by their positions; RotaryPositions is one. `total` is the sequence's length with what is cached. */
 export interface Rotation extends Module {
@@ -178,6 +179,8 @@ abstract class Heads extends Module {
 export class SelfAttention extends Heads {
   readonly causal: boolean;
   readonly rotation: Rotation | undefined;
+  /** What a cache asks a pattern that is no window. */
+  readonly #sees: PatternScores | undefined;
 
   constructor(options: Omit<AttentionOptions, "memoryDim">) {
     const { causal = false, pattern } = options;
@@ -185,6 +188,7 @@ export class SelfAttention extends Heads {
     super({ ...options, pattern: causal && pattern && !looksBack ? and(causalPattern(), pattern) : pattern });
     this.causal = causal;
     this.rotation = options.rotation;
+    this.#sees = this.pattern && !this.pattern.band ? new PatternScores(this.pattern) : undefined;
   }
 
   forward(x: Tensor, options: AttendOptions = {}): Tensor {
@@ -212,18 +216,21 @@ export class SelfAttention extends Heads {
   /** What a cache has to know; whatever would change what is computed and cannot act over one is refused, not left out. */
   #look(q: Tensor): CachedLook {
     const { scale, softcap, pattern, dropout } = this;
+    const sees = this.#sees;
     if (!this.causal) throw new TensorError("SelfAttention: a cache needs causal attention; set causal: true.");
-    const from = pattern ? pattern.band?.from : Number.NEGATIVE_INFINITY;
-    if (from === undefined)
+    sees?.expectCached("SelfAttention");
+    if (pattern?.repeats)
       throw new TensorError(
-        "SelfAttention: pattern does not act over a cache, as it is more than a sliding window. Leave the cache out and attend to the whole sequence, or use window(left).",
+        "SelfAttention: pattern does not act over a cache, as it counts keys more than once. Leave the cache out and attend to the whole sequence, or name each block once.",
       );
+    const from = pattern?.band?.from ?? Number.NEGATIVE_INFINITY;
     if (dropout > 0 && isTraining())
       throw new TensorError(
         "SelfAttention: dropout does not act over a cache. Leave the cache out, or wrap the call in withTraining(false, ...).",
       );
     return {
       ...{ scale, softcap, window: Number.isFinite(from) ? 1 - from : 0 },
+      ...(sees && { sees: (queries, keys) => sees.between(queries, keys).ge(0) }),
       bias: (reach) => this.biasOf(q, reach),
       whole: (heads, keyMask) => this.attend(heads, keyMask, true),
     };

@@ -1,8 +1,9 @@
 import { expectCounts } from "@x/nn";
 import { writeRows } from "@x/ops";
-import { State, type Tensor } from "@x/tensor";
-import { AttentionCache, type CachedHeads, decode } from "./attention-cache.ts";
-import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
+import { State } from "@x/tensor";
+import type { CachedHeads } from "./attention-cache.ts";
+import type { NewHeads } from "./layer-cache.ts";
+import { OrderedCache } from "./ordered-cache.ts";
 
 export interface KvCacheOptions extends CachedHeads {
   readonly batch: number;
@@ -11,9 +12,8 @@ export interface KvCacheOptions extends CachedHeads {
 }
 
 /** Keys and values of a batch in one contiguous piece per layer, [batch, numKvHeads, capacity, headDim]. */
-export class KvCache extends AttentionCache {
+export class KvCache extends OrderedCache {
   readonly capacity: number;
-  readonly layers: readonly LayerCache[];
   readonly #options: KvCacheOptions;
   readonly #keys: readonly State[];
   readonly #values: readonly State[];
@@ -21,23 +21,26 @@ export class KvCache extends AttentionCache {
   constructor(options: KvCacheOptions) {
     const { batch, capacity, numLayers, numKvHeads, headDim, valueDim = headDim, dtype = "f32", device } = options;
     expectCounts("KvCache", { batch, capacity, numLayers, numKvHeads, headDim, valueDim });
-    super(batch, device);
+    super(options);
     this.#options = options;
     this.capacity = capacity;
     const place = (dim: number) => new State({ shape: [batch, numKvHeads, capacity, dim], dtype, device });
     this.#keys = Array.from({ length: numLayers }, () => place(headDim));
     this.#values = Array.from({ length: numLayers }, () => place(valueDim));
-    this.layers = this.#keys.map((_, i) => ({ attend: (heads, look) => this.#attend(i, heads, look) }));
   }
 
-  #attend(layer: number, { q, k, v }: NewHeads, look: CachedLook): Tensor {
-    const count = q.shape[2]!;
-    const [keys, values] = [this.#keys[layer]!, this.#values[layer]!];
+  protected write(layer: number, { k, v }: Omit<NewHeads, "q">): void {
+    const { k: keys, v: values } = this.kept(layer);
     keys.set(writeRows({ cache: keys, x: k, starts: this.lengths }));
     values.set(writeRows({ cache: values, x: v, starts: this.lengths }));
-    if (this.isWhole(count)) return look.whole({ q, k, v }, this.present(this.first(count)));
-    const keyMask = this.present(this.first(this.capacity));
-    return decode({ q, k: keys, v: values, lengths: this.lengths.value.add(count), keyMask }, look, this.capacity);
+  }
+
+  protected kept(layer: number) {
+    return { k: this.#keys[layer]!, v: this.#values[layer]! };
+  }
+
+  protected read(layer: number) {
+    return { k: this.#keys[layer]!.value, v: this.#values[layer]!.value };
   }
 
   protected like(batch: number): this {

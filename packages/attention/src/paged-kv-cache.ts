@@ -1,8 +1,8 @@
 import { expectCounts } from "@x/nn";
 import { writeRows } from "@x/ops";
 import { isTracing, type Shape, State, Tensor, TensorError } from "@x/tensor";
-import { AttentionCache, decode } from "./attention-cache.ts";
-import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
+import type { NewHeads } from "./layer-cache.ts";
+import { OrderedCache } from "./ordered-cache.ts";
 import type { PagePool } from "./page-pool.ts";
 
 export interface PagedKvCacheOptions {
@@ -19,9 +19,8 @@ export interface PagedKvCacheOptions {
  * The host keeps the accounts: a call takes the pages it needs before it begins, and holds one position ready for a compiled step, which takes none; before a compiled step of
  * several positions call `reserve`.
  */
-export class PagedKvCache extends AttentionCache {
+export class PagedKvCache extends OrderedCache {
   readonly capacity: number;
-  readonly layers: readonly LayerCache[];
   readonly pool: PagePool;
   readonly #options: PagedKvCacheOptions;
   readonly #table: State;
@@ -33,13 +32,12 @@ export class PagedKvCache extends AttentionCache {
   constructor(options: PagedKvCacheOptions) {
     const { batch, capacity, pool } = options;
     expectCounts("PagedKvCache", { batch, capacity });
-    super(batch, pool.device);
+    super({ batch, numLayers: pool.keys.length, device: pool.device });
     this.#options = options;
     this.pool = pool;
     this.capacity = capacity;
     this.#table = new State({ shape: [batch, Math.ceil(capacity / pool.pageSize)], dtype: "i32", device: pool.device });
     this.#rows = Array.from({ length: batch }, () => []);
-    this.layers = pool.keys.map((_, i) => ({ attend: (heads, look) => this.#attend(i, heads, look) }));
   }
 
   /** Memory of the pages that are held; one that several rows share counts once. */
@@ -127,15 +125,28 @@ export class PagedKvCache extends AttentionCache {
     this.#table.dispose();
   }
 
-  #attend(layer: number, { q, k, v }: NewHeads, look: CachedLook): Tensor {
-    const count = q.shape[2]!;
-    const [keys, values, pages] = [this.pool.keys[layer]!, this.pool.values[layer]!, this.#table];
+  protected override get places(): number {
+    return this.#table.shape[1]! * this.pool.pageSize;
+  }
+
+  protected write(layer: number, { k, v }: Omit<NewHeads, "q">): void {
+    const { k: keys, v: values, pages } = this.kept(layer);
     keys.set(writeRows({ cache: keys, x: k, starts: this.lengths, pages }));
     values.set(writeRows({ cache: values, x: v, starts: this.lengths, pages }));
-    if (this.isWhole(count)) return look.whole({ q, k, v }, this.present(this.first(count)));
-    const room = pages.shape[1]! * this.pool.pageSize;
-    const keyMask = this.present(this.first(room));
-    return decode({ q, k: keys, v: values, lengths: this.lengths.value.add(count), keyMask, pages }, look, room);
+  }
+
+  protected kept(layer: number) {
+    return { k: this.pool.keys[layer]!, v: this.pool.values[layer]!, pages: this.#table };
+  }
+
+  protected read(layer: number) {
+    const pages = this.#table.value.reshape([-1]);
+    const joined = ({ value, shape }: State) => {
+      const [, heads, page, dim] = shape as [number, number, number, number];
+      const taken = value.take(pages, 0).reshape([this.batch, -1, heads, page, dim]);
+      return taken.permute([0, 2, 1, 3, 4]).reshape([this.batch, heads, -1, dim]);
+    };
+    return { k: joined(this.pool.keys[layer]!), v: joined(this.pool.values[layer]!) };
   }
 
   /** Which page of a row the next position goes to. */

@@ -1,9 +1,9 @@
 import { expectCounts } from "@x/nn";
 import { writeRows } from "@x/ops";
 import { State, statisticsOf, type Tensor } from "@x/tensor";
-import { AttentionCache, decode } from "./attention-cache.ts";
 import type { KvCacheOptions } from "./kv-cache.ts";
-import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
+import type { NewHeads } from "./layer-cache.ts";
+import { OrderedCache } from "./ordered-cache.ts";
 
 /** What is cached of one layer's keys, or of its values. */
 interface Side {
@@ -16,9 +16,8 @@ interface Side {
  * of its position and head. A position takes headDim + 4 bytes a head instead of 4 headDim; attention reads the codes as they are, so a step reads less memory too. A first call sees its own keys and
  * values unrounded. The codes of a position never change afterwards: nothing is rounded twice.
  */
-export class QuantizedKvCache extends AttentionCache {
+export class QuantizedKvCache extends OrderedCache {
   readonly capacity: number;
-  readonly layers: readonly LayerCache[];
   readonly #options: KvCacheOptions;
   readonly #keys: readonly Side[];
   readonly #values: readonly Side[];
@@ -27,7 +26,7 @@ export class QuantizedKvCache extends AttentionCache {
   constructor(options: KvCacheOptions) {
     const { batch, capacity, numLayers, numKvHeads, headDim, valueDim = headDim, dtype = "f32", device } = options;
     expectCounts("QuantizedKvCache", { batch, capacity, numLayers, numKvHeads, headDim, valueDim });
-    super(batch, device);
+    super(options);
     this.#options = options;
     this.capacity = capacity;
     const place = (dim: number): Side => ({
@@ -36,18 +35,21 @@ export class QuantizedKvCache extends AttentionCache {
     });
     this.#keys = Array.from({ length: numLayers }, () => place(headDim));
     this.#values = Array.from({ length: numLayers }, () => place(valueDim));
-    this.layers = this.#keys.map((_, i) => ({ attend: (heads, look) => this.#attend(i, heads, look) }));
   }
 
-  #attend(layer: number, { q, k, v }: NewHeads, look: CachedLook): Tensor {
-    const count = q.shape[2]!;
+  protected write(layer: number, { k, v }: Omit<NewHeads, "q">): void {
+    this.#write(this.#keys[layer]!, k);
+    this.#write(this.#values[layer]!, v);
+  }
+
+  protected kept(layer: number) {
     const [keys, values] = [this.#keys[layer]!, this.#values[layer]!];
-    this.#write(keys, k);
-    this.#write(values, v);
-    if (this.isWhole(count)) return look.whole({ q, k, v }, this.present(this.first(count)));
-    const cached = { k: keys.codes, v: values.codes, keyScales: keys.scales, valueScales: values.scales };
-    const keyMask = this.present(this.first(this.capacity));
-    return decode({ q, ...cached, lengths: this.lengths.value.add(count), keyMask }, look, this.capacity);
+    return { k: keys.codes, v: values.codes, keyScales: keys.scales, valueScales: values.scales };
+  }
+
+  protected read(layer: number) {
+    const numbers = ({ codes, scales }: Side) => codes.value.cast(scales.dtype).sub(128).mul(scales.value);
+    return { k: numbers(this.#keys[layer]!), v: numbers(this.#values[layer]!) };
   }
 
   #write({ codes, scales }: Side, x: Tensor): void {

@@ -4,6 +4,8 @@ import { byKey } from "./relative-shift.ts";
 
 /** Vectors [n, dim] of distances i32 [n]: SinusoidalPositions with its "halves" layout is the paper's. */
 export interface DistanceVectors extends Module {
+  /** How many distances it holds, from 0 on, where that is limited. */
+  readonly maxLength?: number;
   forward(distances: Tensor): Tensor;
 }
 
@@ -40,6 +42,29 @@ export function relativeScores(
       [0, queries - 1],
     ]),
   );
+}
+
+/**
+ * The same for queries and keys that stand anywhere: `back` i32 [batch, queries, keys], distances back from query to key, of which those below 0 count as 0 and those beyond the vectors as the last -> [batch, heads, queries, keys].
+ * Queries go through W_R in the place of vectors, which is less where they are few.
+ */
+export function scoresByDistance(
+  q: Tensor,
+  back: Tensor,
+  { distance, distances, clampLength = Number.POSITIVE_INFINITY }: Omit<RelativeScoresOptions, "vectors" | "keys">,
+): Tensor {
+  const [batch, heads, queries, headDim] = q.shape as [number, number, number, number];
+  const keys = back.shape[2]!;
+  const reach = Math.min(keys, clampLength + 1, distances?.maxLength ?? keys);
+  const vectors = lookedUp(distances, reach, clampLength, q).cast(q.dtype);
+  const turned = q.matmul(distance.weight.value.cast(q.dtype).reshape([heads, headDim, -1]));
+  // The farthest vector is the first.
+  const column = back
+    .maximum(0)
+    .minimum(reach - 1)
+    .neg()
+    .add(reach - 1);
+  return turned.matmul(vectors.transpose()).gather(column.unsqueeze(1).expand([batch, heads, queries, keys]), 3);
 }
 
 function lookedUp(distances: DistanceVectors | undefined, keys: number, clampLength: number, { device }: Tensor): Tensor {

@@ -2,7 +2,7 @@ import { expectCounts } from "@x/nn";
 import { writeRows } from "@x/ops";
 import { full, State, Tensor, TensorError } from "@x/tensor";
 import { AttentionCache, type CachedHeads, decode } from "./attention-cache.ts";
-import type { CachedLook, LayerCache, NewHeads } from "./layer-cache.ts";
+import type { CachedKeys, CachedLook, NewHeads } from "./layer-cache.ts";
 
 export interface SlidingKvCacheOptions extends CachedHeads {
   readonly batch: number;
@@ -19,7 +19,6 @@ export interface SlidingKvCacheOptions extends CachedHeads {
 export class SlidingKvCache extends AttentionCache {
   readonly capacity: number;
   readonly window: number;
-  readonly layers: readonly LayerCache[];
   readonly #options: SlidingKvCacheOptions;
   readonly #keys: readonly State[];
   readonly #values: readonly State[];
@@ -31,14 +30,13 @@ export class SlidingKvCache extends AttentionCache {
     const { capacity = Number.POSITIVE_INFINITY } = options;
     const limit = Number.isFinite(capacity) ? { capacity } : {};
     expectCounts("SlidingKvCache", { batch, window, numLayers, numKvHeads, headDim, valueDim, ...limit });
-    super(batch, device);
+    super(options);
     this.#options = options;
     this.window = window;
     this.capacity = capacity;
     const place = (dim: number) => new State({ shape: [batch, numKvHeads, window, dim], dtype, device });
     this.#keys = Array.from({ length: numLayers }, () => place(headDim));
     this.#values = Array.from({ length: numLayers }, () => place(valueDim));
-    this.layers = this.#keys.map((_, i) => ({ attend: (heads, look) => this.#attend(i, heads, look) }));
   }
 
   override counted(count: number): void {
@@ -60,11 +58,18 @@ export class SlidingKvCache extends AttentionCache {
     this.#farthest = 0;
   }
 
-  #attend(layer: number, { q, k, v }: NewHeads, look: CachedLook): Tensor {
-    if (look.window === 0 || look.window > this.window)
-      throw new TensorError(
-        `SlidingKvCache: ${this.window} positions are kept, but layer ${layer} looks at ${look.window || "all"} of them. Give it pattern: window(${this.window - 1}), or make the cache with a larger window.`,
-      );
+  protected append(layer: number): CachedKeys {
+    return this.#refuse(layer, "all");
+  }
+
+  #refuse(layer: number, sees: number | string): never {
+    throw new TensorError(
+      `SlidingKvCache: ${this.window} positions are kept, but layer ${layer} looks at ${sees} of them. Give it pattern: window(${this.window - 1}), or make the cache with a larger window.`,
+    );
+  }
+
+  protected attend(layer: number, { q, k, v }: NewHeads, look: CachedLook): Tensor {
+    if (look.window === 0 || look.window > this.window) this.#refuse(layer, look.window || "all");
     const count = q.shape[2]!;
     const [keys, values] = [this.#keys[layer]!, this.#values[layer]!];
     const write = () => {

@@ -2,8 +2,9 @@ import { expectCounts, type Init, isTraining, joinHeads, Linear, Module, normal,
 import { dropout, type Pattern, softmax } from "@x/ops";
 import { arange, noGrad, type Parameter, ShapeError, show, Tensor, TensorError } from "@x/tensor";
 import type { HeadNorm } from "./attention.ts";
+import type { LayerCache } from "./layer-cache.ts";
 import { PatternScores } from "./pattern-scores.ts";
-import { type DistanceVectors, relativeScores } from "./relative-scores.ts";
+import { type DistanceVectors, relativeScores, scoresByDistance } from "./relative-scores.ts";
 
 export interface TransformerXLOptions {
   readonly dim: number;
@@ -37,6 +38,23 @@ export interface SegmentOptions {
   readonly keyMask?: Tensor | undefined;
   /** [memory and length, dim]: vectors of all distances, the farthest first, where layers share them; looked up in `distances` if absent. */
   readonly vectors?: Tensor | undefined;
+  /** Keys and values of earlier calls, in the place of memory, keyMask and vectors. Distances beyond what `distances` holds count as its last. */
+  readonly cache?: LayerCache | undefined;
+}
+
+/** What queries look at. */
+interface Looked {
+  /** [batch, numHeads, length, headDim] */
+  readonly q: Tensor;
+  /** [batch, numKvHeads, keys, headDim] */
+  readonly k: Tensor;
+  readonly v: Tensor;
+  /** bool, broadcastable to [batch, 1, length, keys]: the keys that may be seen. */
+  readonly seen: Tensor;
+  /** [batch, numHeads, length, keys]: what distances add to the scores of queries q. */
+  position(q: Tensor): Tensor;
+  /** Scores of the pattern, broadcastable to the same. */
+  readonly pattern: Tensor | undefined;
 }
 
 /**
@@ -97,15 +115,54 @@ export class TransformerXLAttention extends Module {
   }
 
   forward(x: Tensor, options: SegmentOptions = {}): Tensor {
-    const normed = this.#read(x, options);
-    const weights = this.#weights(x, normed, options);
+    const looked = options.cache ? this.#overCache(x, options.cache, options) : this.#overMemory(x, options);
+    const weights = this.#weights(looked);
     const thin = this.dropout > 0 && isTraining() ? dropout(weights, this.dropout) : weights;
-    return this.output.forward(joinHeads(thin.matmul(this.#shared(this.value, normed))));
+    return this.output.forward(joinHeads(thin.matmul(repeatHeads(looked.v, this.numHeads))));
   }
 
   /** What each query weighs of each key, those of the memory first: [batch, numHeads, length, memory and length]. Rows sum to 1, and times the values of their heads they give what `forward` joins and projects. */
-  weights(x: Tensor, options: SegmentOptions = {}): Tensor {
-    return this.#weights(x, this.#read(x, options), options);
+  weights(x: Tensor, options: Omit<SegmentOptions, "cache"> = {}): Tensor {
+    return this.#weights(this.#overMemory(x, options));
+  }
+
+  #overMemory(x: Tensor, options: SegmentOptions): Looked {
+    const { keyMask, vectors } = options;
+    const normed = this.#read(x, options);
+    const [length, keys] = [x.shape[1]!, normed.shape[1]!];
+    const { distance, distances, clampLength } = this;
+    const at = arange(keys, { device: x.device });
+    const past = this.#seen(at.slice(0, keys - length, keys), at);
+    return {
+      ...this.#heads(normed.slice(1, keys - length, keys), normed),
+      seen: keyMask ? past.and(keyMask.reshape([-1, 1, 1, keys])) : past,
+      position: (q) => relativeScores(q, { distance, distances, vectors, keys, clampLength }),
+      pattern: this.#pattern?.forward(length, keys, x),
+    };
+  }
+
+  /** What would act otherwise over a cache is refused, not left out. */
+  #overCache(x: Tensor, cache: LayerCache, options: SegmentOptions): Looked {
+    const given = (["memory", "keyMask", "vectors"] as const).find((name) => options[name] !== undefined);
+    if (given)
+      throw new TensorError(
+        `TransformerXLAttention: ${given} does not act over a cache. Leave it out: the cache holds what came before, its padding (reset(padding)) and where it stands.`,
+      );
+    if (this.dropout > 0 && isTraining())
+      throw new TensorError(
+        "TransformerXLAttention: dropout does not act over a cache. Leave the cache out, or wrap the call in withTraining(false, ...).",
+      );
+    this.#pattern?.expectCached("TransformerXLAttention");
+    const normed = this.#read(x, {});
+    const { q, ...own } = this.#heads(normed, normed);
+    const { k, v, queries, keys } = cache.append(own);
+    const back = queries.unsqueeze(2).sub(keys.unsqueeze(1));
+    return {
+      ...{ q, k, v },
+      seen: this.#seen(queries, keys).and(keys.ge(0).unsqueeze(1)).unsqueeze(1),
+      position: (q) => scoresByDistance(q, back, this),
+      pattern: this.#pattern?.between(queries, keys).unsqueeze(1),
+    };
   }
 
   /** Memory and input, refused where they do not fit, after the norm where there is one. */
@@ -123,32 +180,28 @@ export class TransformerXLAttention extends Module {
     return this.norm?.forward(all) ?? all;
   }
 
-  /** Heads of keys or values, each as often as query heads share it. */
-  #shared(layer: Linear, normed: Tensor): Tensor {
-    return repeatHeads(splitHeads(layer.forward(normed), this.numKvHeads), this.numHeads);
+  #heads(x: Tensor, all: Tensor) {
+    const { numHeads, numKvHeads } = this;
+    return {
+      q: splitHeads(this.query.forward(x), numHeads),
+      k: splitHeads(this.key.forward(all), numKvHeads),
+      v: splitHeads(this.value.forward(all), numKvHeads),
+    };
   }
 
-  #weights(x: Tensor, normed: Tensor, { keyMask, vectors }: SegmentOptions): Tensor {
-    const [length, keys] = [x.shape[1]!, normed.shape[1]!];
-    const { numHeads, distance, distances, clampLength } = this;
-    const q = splitHeads(this.query.forward(normed.slice(1, keys - length, keys)), numHeads);
+  #weights({ q, k, seen, position, pattern }: Looked): Tensor {
     const more = (bias: Parameter) => q.add(bias.value.cast(q.dtype).unsqueeze(1));
-    const k = this.#shared(this.key, normed);
-    const content = more(this.u).matmul(k.transpose());
-    const position = relativeScores(more(this.v), { distance, distances, vectors, keys, clampLength });
-    const past = this.#seen(length, keys, x);
-    const seen = keyMask ? past.and(keyMask.reshape([-1, 1, 1, keys])) : past;
-    const plain = content.add(position).mul(this.headDim ** -0.5);
-    const scores = this.#pattern ? plain.add(this.#pattern.forward(length, keys, x)) : plain;
+    const content = more(this.u).matmul(repeatHeads(k, this.numHeads).transpose());
+    const plain = content.add(position(more(this.v))).mul(this.headDim ** -0.5);
+    const scores = pattern ? plain.add(pattern.cast(plain.dtype)) : plain;
     return softmax({ x: seen.expand(scores.shape).where(scores, -1e30) });
   }
 
-  #seen(length: number, keys: number, { device }: Tensor): Tensor {
-    const [i, j] = [arange(length, { device }).reshape([length, 1]), arange(keys, { device })];
-    const past = j.le(i.add(keys - length));
-    if (this.sameLength === undefined) return past;
-    const beyond = keys - this.sameLength;
-    return past.and(j.gt(i.sub(beyond > 0 ? length - beyond : length)));
+  /** bool [..., length, keys]: queries [..., length] see keys [..., keys] that are no later, with `sameLength` so many. */
+  #seen(queries: Tensor, keys: Tensor): Tensor {
+    const [i, j] = [queries.unsqueeze(-1), keys.unsqueeze(-2)];
+    const past = j.le(i);
+    return this.sameLength === undefined ? past : past.and(j.gt(i.sub(this.sameLength)));
   }
 }
 

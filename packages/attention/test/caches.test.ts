@@ -5,9 +5,25 @@ import { tensorMatchers } from "@x/testing/vitest";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { adapterEntry } from "../../kernels-webgpu/test/adapter.ts";
-import { everything, kinds, Pair, sees } from "./cached.ts";
+import { type Cached, everything, inBlocks, type Kind, kinds, Pair, pattern, sees, XLPair } from "./cached.ts";
 
 expect.extend(tensorMatchers);
+
+type Model = (device: Device) => Cached;
+const windows: Model = (device) => everything(device, sees);
+const distances: Model = (device) => new XLPair(device);
+const distancesInBlocks: Model = (device) => new XLPair(device, { sameLength: 8, pattern: pattern() });
+/** All kinds serve windows; those that keep all positions, the rest too. */
+const served = Object.entries(kinds).flatMap(([name, kind]): [string, string, Kind, Model][] => [
+  [name, "a window", kind, windows],
+  ...(name.startsWith("sliding") ? [] : [[name, "blocks", kind, inBlocks] as [string, string, Kind, Model]]),
+]);
+const { contiguous, quantized, "paged, 3 positions a page": paged } = kinds as Record<string, Kind>;
+served.push(
+  ["contiguous", "distances in the products", contiguous!, distances],
+  ["contiguous", "distances, the same length, blocks", contiguous!, distancesInBlocks],
+);
+served.push(["paged", "distances in the products", paged!, distances], ["quantized", "distances in the products", quantized!, distances]);
 
 const span = (x: Tensor, from: number, to: number): Tensor => x.slice(1, from, to);
 
@@ -21,8 +37,8 @@ await describeDevices(
     const drawn = (shape: readonly number[], seed = 7) => randn([...shape], { generator: new Generator({ seed, device }) });
     const here = (body: () => Promise<void>) => () => withDevice(device, body);
 
-    describe.each(Object.entries(kinds))("%s", (_, { make, close }) => {
-      const model = everything(device, sees);
+    describe.each(served)("%s, %s", (_, __, { make, close }, modelOn) => {
+      const model = modelOn(device);
 
       /** Runs x in chunks and compares each with the whole sequence's. */
       async function inChunks(x: Tensor, whole: Tensor, sizes: readonly number[]): Promise<void> {
@@ -51,36 +67,31 @@ await describeDevices(
         }),
       );
 
-      test(
-        "left-padded rows give at every step what they give alone",
-        here(async () => {
-          const padding = [5, 0, 1];
-          const rows = padding.map((count, i) => drawn([1, 12 - count, 8], i));
-          const x = Tensor.concat(
-            rows.map((row, i) => Tensor.concat([drawn([1, padding[i]!, 8], 9 + i), row], 1)),
-            0,
-          );
-          const cache = make(3, 12, device);
-          cache.reset(padding);
-          for (const [from, to] of [
-            [0, 3],
-            [3, 6],
-            [6, 7],
-            [7, 10],
-            [10, 11],
-            [11, 12],
-          ] as const) {
-            const y = model.cached(span(x, from, to), cache);
-            expect([...(await y.data())].every(Number.isFinite)).toBe(true);
-            for (const [i, count] of padding.entries()) {
-              const start = Math.max(from, count);
-              if (start >= to) continue;
-              const alone = span(model.whole(rows[i]!), start - count, to - count);
-              await expect(y.slice(0, i, i + 1).slice(1, start - from, to - from)).toBeCloseToTensor(alone, close);
+      test.each([[[3, 6, 7, 10, 11, 12]], [[8, 9, 12]]])(
+        "left-padded rows give at every step what they give alone, read up to %j",
+        (ends) =>
+          withDevice(device, async () => {
+            const padding = [5, 0, 1];
+            const rows = padding.map((count, i) => drawn([1, 12 - count, 8], i));
+            const x = Tensor.concat(
+              rows.map((row, i) => Tensor.concat([drawn([1, padding[i]!, 8], 9 + i), row], 1)),
+              0,
+            );
+            const cache = make(3, 12, device);
+            cache.reset(padding);
+            for (const [at, to] of ends.entries()) {
+              const from = ends[at - 1] ?? 0;
+              const y = model.cached(span(x, from, to), cache);
+              expect([...(await y.data())].every(Number.isFinite)).toBe(true);
+              for (const [i, count] of padding.entries()) {
+                const start = Math.max(from, count);
+                if (start >= to) continue;
+                const alone = span(model.whole(rows[i]!), start - count, to - count);
+                await expect(y.slice(0, i, i + 1).slice(1, start - from, to - from)).toBeCloseToTensor(alone, close);
+              }
             }
-          }
-          cache.dispose();
-        }),
+            cache.dispose();
+          }),
       );
 
       test(

@@ -4,7 +4,18 @@ import { AlibiBias, alibiSlopes, T5RelativeBias, t5Bucket, XPosPositions } from 
 import { arange, compile, Generator, grad, Parameter, randn, reference, setDefaultDevice, Tensor, tensor, withGenerator } from "@x/tensor";
 import { tensorMatchers } from "@x/testing/vitest";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type AttentionOptions, and, CrossAttention, causal, dilated, KvCache, SelfAttention, segments, window } from "../src/index.ts";
+import {
+  type AttentionOptions,
+  and,
+  blocks,
+  CrossAttention,
+  causal,
+  dilated,
+  KvCache,
+  SelfAttention,
+  segments,
+  window,
+} from "../src/index.ts";
 
 expect.extend(tensorMatchers);
 const device = reference();
@@ -173,7 +184,10 @@ test("what a cache does not do is refused by name", () => {
   const cache = new KvCache({ batch: 1, capacity: 8, numLayers: 1, numKvHeads: 2, headDim: 4 });
   const over = (options: Partial<AttentionOptions>) => () => make(options).forward(randn([1, 3, 8]), { cache: cache.layers[0] });
   expect(over({ pattern: segments([0, 0, 1]) })).toThrow(/SelfAttention: pattern does not act over a cache/);
-  expect(over({ pattern: dilated(2, 2) })).toThrow(/pattern does not act over a cache, as it is more than a sliding window/);
+  expect(over({ pattern: dilated(2, 2) })).toThrow(
+    /pattern does not act over a cache, as it is neither a sliding window nor made of blocks/,
+  );
+  expect(over({ pattern: blocks([[0, 0]], { size: 8 }) })).toThrow(/pattern does not act over a cache, as it counts keys more than once/);
   expect(() => withTraining(true, over({ dropout: 0.5 }))).toThrow(/dropout does not act over a cache/);
   expect(() => make({ dropout: 2 })).toThrow(/SelfAttention: dropout .* got 2/);
   expect(() => make({ softcap: -1 })).toThrow(/SelfAttention: softcap .* got -1/);

@@ -1,5 +1,5 @@
 import { type AttentionCache, KvCache, type KvCacheOptions } from "@x/attention";
-import { LinearState, type PerformerAttention } from "@x/attention-linear";
+import { LinearState, PerformerAttention } from "@x/attention-linear";
 import { type CausalLM, Dropout, Embedding, Linear, type ModelState, Module, normal } from "@x/nn";
 import type { Norm } from "@x/norm";
 import type { Pattern } from "@x/ops";
@@ -7,8 +7,8 @@ import { LearnedPositions, SinusoidalPositions } from "@x/posenc";
 import { arange, ShapeError, Tensor, TensorError } from "@x/tensor";
 import { Block, normOf, readsThroughNorm } from "./block.ts";
 import { type DecoderConfig, decoderConfig, type FullDecoderConfig } from "./config.ts";
-import { cacheKind, type MixOptions, type Shared, sharedOf } from "./mixers.ts";
-import { TokenState } from "./token-state.ts";
+import { type MixOptions, type Shared, sharedOf } from "./mixers.ts";
+import { RelativePerformer } from "./relative-performer.ts";
 
 export interface DecoderOptions {
   /** i32 [length] or [batch, length]; counted from 0 (or from the state's length) if absent. */
@@ -75,12 +75,6 @@ export class Decoder extends Module implements CausalLM {
     if (tokens.shape.length !== 2 || length === undefined)
       throw new ShapeError(`Decoder: tokens must be [batch, length], got [${tokens.shape.join(", ")}].`);
     const { state } = options;
-    if (state instanceof TokenState) {
-      state.checkRoom(tokens.shape);
-      const { all, positions, at } = state.append(tokens);
-      const states = this.#run(all, { positions });
-      return states.map((x) => state.pick(x, at));
-    }
     const cache = state as AttentionCache | LinearState | undefined;
     cache?.checkRoom(tokens.shape, this.maxLength);
     if (!cache && length > this.maxLength)
@@ -165,22 +159,17 @@ export class Decoder extends Module implements CausalLM {
     return this.head ? this.head.forward(x) : this.tokens.attend(x);
   }
 
-  /** A cache of keys and values, the sums of a Performer, or the tokens themselves where a mixer has to see them all again. */
+  /** A cache of keys and values, the sums of a Performer, or the features of one whose kernel depends on distances. */
   initState({ batch, capacity, cache }: DecoderStateOptions): ModelState {
     const { dim, numLayers, numHeads, numKvHeads, mixer, position } = this.config;
     const { device } = this.tokens.weight;
-    const kind = cacheKind(this.config);
-    if (cache && kind !== "keys")
-      throw new TensorError(`Decoder: mixer "${mixer}" with position "${position}" keeps no keys and values. Leave cache out.`);
-    switch (kind) {
-      case "keys": {
-        const heads = { batch, capacity, numLayers, numKvHeads, headDim: dim / numHeads, device };
-        return cache?.(heads) ?? new KvCache(heads);
-      }
-      case "sums":
-        return new LinearState({ batch, capacity, layers: this.blocks.map(({ mixer }) => mixer as PerformerAttention), device });
-      case "tokens":
-        return new TokenState({ batch, capacity, maxLength: this.maxLength, device });
-    }
+    const headDim = dim / numHeads;
+    const heads = { batch, capacity, numLayers, numKvHeads, headDim, device };
+    if (mixer !== "performer") return cache?.(heads) ?? new KvCache(heads);
+    if (cache) throw new TensorError(`Decoder: mixer "${mixer}" with position "${position}" keeps no keys and values. Leave cache out.`);
+    const layers = this.blocks.map(({ mixer }) => mixer);
+    const [first] = layers;
+    if (first instanceof RelativePerformer) return new KvCache({ ...heads, headDim: first.cachedDim, valueDim: headDim });
+    return new LinearState({ batch, capacity, layers: layers.filter((layer) => layer instanceof PerformerAttention), device });
   }
 }

@@ -12,4 +12,3 @@ export {
   residuals,
 } from "./config.ts";
 export { Decoder, type DecoderOptions, type DecoderStateOptions } from "./decoder.ts";
-export { TokenState, type TokenStateOptions } from "./token-state.ts";

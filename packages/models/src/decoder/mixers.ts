@@ -54,13 +54,6 @@ export function sharedOf({ position, numHeads, dim, maxLength }: FullDecoderConf
   };
 }
 
-/** What a model keeps while it generates. A cache holds keys that look back over all of them or a window; what looks otherwise, or takes distances into its products, sees the tokens again. */
-export function cacheKind({ mixer, position }: FullDecoderConfig): "keys" | "sums" | "tokens" {
-  if (position === "xl" || mixer === "bigbird") return "tokens";
-  if (mixer === "performer") return position === "alibi" || position === "t5" ? "tokens" : "sums";
-  return "keys";
-}
-
 export function mixerOf(
   config: FullDecoderConfig,
   pattern: Pattern | undefined,

@@ -1,4 +1,4 @@
-import { type DistanceBias, type DistanceVectors, relativeScores } from "@x/attention";
+import { type CachedKeys, type DistanceBias, type DistanceVectors, scoresByDistance } from "@x/attention";
 import type { PerformerAttention } from "@x/attention-linear";
 import { type Init, joinHeads, Linear, Module, parameter, repeatHeads, splitHeads } from "@x/nn";
 import { softmax } from "@x/ops";
@@ -43,42 +43,66 @@ export class RelativePerformer extends Module {
     return this.performer.value;
   }
 
+  /** Numbers that a cache keeps of a key: its features, and the logarithm of their scale. */
+  get cachedDim(): number {
+    return this.performer.features.featureDim + 1;
+  }
+
   forward(x: Tensor, options: MixOptions): Tensor {
     const { performer } = this;
-    const v = repeatHeads(splitHeads(performer.value.forward(x), performer.numKvHeads), performer.numHeads);
-    return performer.dropout.forward(performer.output.forward(joinHeads(this.weights(x, options).cast(v.dtype).matmul(v))));
+    const { numHeads, numKvHeads } = performer;
+    const own = { k: this.#keys(x), v: splitHeads(performer.value.forward(x), numKvHeads) };
+    const { v, ...keys } = options.cache?.append(own) ?? { ...own, ...this.#alone(x) };
+    const weights = this.#weights(x, keys, options.cache ? undefined : options.keyMask);
+    return performer.dropout.forward(performer.output.forward(joinHeads(weights.cast(v.dtype).matmul(repeatHeads(v, numHeads)))));
   }
 
   /** The kernel's values, divided by their sums: [batch, numHeads, length, length]. */
   weights(x: Tensor, { keyMask }: MixOptions): Tensor {
-    const { performer } = this;
-    const { numHeads, numKvHeads, features } = performer;
-    const length = x.shape[1]!;
-    const q = splitHeads(performer.query.forward(x), numHeads);
-    const k = repeatHeads(splitHeads(performer.key.forward(x), numKvHeads), numHeads);
+    return this.#weights(x, { k: this.#keys(x), ...this.#alone(x) }, keyMask);
+  }
+
+  /** Where queries and keys of a call without a cache stand. */
+  #alone(x: Tensor): Pick<CachedKeys, "queries" | "keys"> {
+    const at = noGrad(() => arange(x.shape[1]!, { device: x.device }).unsqueeze(0));
+    return { queries: at, keys: at };
+  }
+
+  /** Features of keys and the logarithm of their scale behind them: [batch, numKvHeads, length, cachedDim]. */
+  #keys(x: Tensor): Tensor {
+    const { key, numKvHeads, features } = this.performer;
+    const { values, logScale } = features.forward(splitHeads(key.forward(x), numKvHeads), { side: "key", causal: true });
+    return values.concatWith(logScale ?? values.slice(3, 0, 1).zerosLike(), 3);
+  }
+
+  #weights(x: Tensor, { k, queries, keys }: Omit<CachedKeys, "v">, keyMask: Tensor | undefined): Tensor {
+    const { query, numHeads, features } = this.performer;
+    const q = splitHeads(query.forward(x), numHeads);
     const more = (bias: Parameter | undefined) => (bias ? q.add(bias.value.cast(q.dtype).unsqueeze(1)) : q);
-    const queries = features.forward(more(this.u), { side: "query", causal: true }).values;
-    const keys = features.forward(k, { side: "key", causal: true });
-    const i = arange(length, { device: x.device });
-    const past = i.le(i.reshape([length, 1]));
-    const seen = keyMask ? past.and(keyMask.reshape([-1, 1, 1, length])) : past;
-    const products = queries.matmul(keys.values.transpose()).maximum(1e-30).log();
-    const scores = products.add(keys.logScale?.transpose() ?? 0).add(this.#bias(more(this.v), length));
+    const asked = features.forward(more(this.u), { side: "query", causal: true }).values;
+    const [all, width] = [repeatHeads(k, numHeads), features.featureDim];
+    const back = queries.unsqueeze(2).sub(keys.unsqueeze(1));
+    const past = back.ge(0).and(keys.ge(0).unsqueeze(1)).unsqueeze(1);
+    const seen = keyMask ? past.and(keyMask.reshape([-1, 1, 1, keyMask.shape.at(-1)!])) : past;
+    const products = asked
+      .matmul(all.slice(3, 0, width).transpose())
+      .maximum(1e-30)
+      .log();
+    const scores = products.add(all.slice(3, width, width + 1).transpose()).add(this.#bias(more(this.v), back));
     return softmax({ x: seen.expand(scores.shape).where(scores, -1e30) });
   }
 
-  /** [1 or batch, numHeads, length, length]: what distances add to the logarithm of the kernel. */
-  #bias(q: Tensor, length: number): Tensor {
+  /** What distances i32 [1 or batch, queries, keys] from query back to key add to the logarithm of the kernel: [1 or batch, numHeads, queries, keys]. */
+  #bias(q: Tensor, back: Tensor): Tensor {
     const { distance, distances, distanceBias } = this;
-    if (distance && distances) return relativeScores(q, { distance, distances, keys: length }).mul(this.performer.headDim ** -0.5);
-    const table = distanceBias!.forward(Math.max(1, length) - 1);
+    if (distance && distances) return scoresByDistance(q, back, { distance, distances }).mul(this.performer.headDim ** -0.5);
+    const [batch, queries, keys] = back.shape as [number, number, number];
+    const table = distanceBias!.forward(Math.max(1, keys) - 1);
     const reach = (table.shape[1]! - 1) / 2;
-    const i = noGrad(() => arange(length, { device: q.device }));
-    const away = i
-      .sub(i.reshape([length, 1]))
-      .maximum(-reach)
-      .minimum(reach)
-      .add(reach);
-    return table.take(away.reshape([length * length]), 1).reshape([1, table.shape[0]!, length, length]);
+    const entries = back.neg().maximum(-reach).minimum(reach).add(reach);
+    return table
+      .take(entries.reshape([-1]), 1)
+      .reshape([table.shape[0]!, batch, queries, keys])
+      .permute([1, 0, 2, 3]);
   }
 }

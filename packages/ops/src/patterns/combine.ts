@@ -37,7 +37,10 @@ function combined(who: string, parts: readonly Pattern[], rule: Rule): Pattern {
   if (parts.length === 0) throw new TensorError(`${who}: needs at least one pattern.`);
   if (parts.length === 1) return parts[0]!;
   const { neutral, join, decide } = rule;
+  const sizes = new Set(parts.flatMap(({ blockSize }) => (blockSize === Number.POSITIVE_INFINITY ? [] : [blockSize])));
+  const [blockSize = Number.POSITIVE_INFINITY] = sizes;
   return {
+    ...(sizes.size <= 1 && !sizes.has(undefined) && { blockSize }),
     nameOf: (q0, q1, k0, k1) => parts.map((part) => part.block(q0, q1, k0, k1) ?? `(${part.nameOf(q0, q1, k0, k1)})`).join(),
     repeats: parts.some(({ repeats }) => repeats),
     times: (query, key) => parts.reduce((times, part) => join(times, part.times(query, key)), neutral),

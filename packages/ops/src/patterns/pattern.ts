@@ -15,6 +15,8 @@ export interface Pattern {
   readonly repeats?: boolean;
   /** Where a query sees the keys at distances (key - query) `from` to `to`, all of them and no others: a sliding window, which a cache can serve. */
   readonly band?: { readonly from: number; readonly to: number };
+  /** Of the keys that are no later than their queries, `times` is one number for each block of so many queries and each of so many keys, counted from 0; Infinity where it is one number altogether. */
+  readonly blockSize?: number;
 }
 
 /** A pattern of the distance key - query: seen from `from` to `to`, both included, and only there where `step` divides it. */
@@ -32,7 +34,7 @@ function band(from: number, to: number, step = 1): Pattern {
 }
 
 /** Each query sees the keys up to its own position. */
-export const causal = (): Pattern => band(Number.NEGATIVE_INFINITY, 0);
+export const causal = (): Pattern => ({ ...band(Number.NEGATIVE_INFINITY, 0), blockSize: Number.POSITIVE_INFINITY });
 
 /** Each query sees `left` keys before its position, itself, and `right` keys after it. */
 export function window(left: number, right = 0): Pattern {
@@ -100,6 +102,7 @@ export function blocks(table: readonly (readonly number[])[], { size }: { readon
   return {
     nameOf: (q0, _, k0) => `${q0} ${k0}`,
     repeats: rows.some((row) => [...row.values()].some((count) => count > 1)),
+    blockSize: size,
     times,
     block(q0, q1, k0, k1) {
       const first = times(q0, k0);
