@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Callable
 
 import torch
-from transformers import GPT2Config, LlamaConfig, MistralConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
+from transformers import GPT2Config, LlamaConfig, MistralConfig, PretrainedConfig, Qwen2Config, Qwen3Config
 
 from fileformat import read_tensors, write_tensors
 
@@ -25,7 +25,7 @@ class Spec:
     """
 
     name: str
-    config: PreTrainedConfig
+    config: PretrainedConfig
     architecture: str
     lengths: tuple[int, ...] = (13, 9)
     positions: str = "default"

@@ -1,4 +1,4 @@
-"""Makes fixtures: `python make.py [models|train|layers|ops|names] [part of a name]`. Without arguments, all of them."""
+"""Makes fixtures: `python make.py [models|train|layers|ops|names|transfo-xl] [part of a name]`. Without arguments, all but the last, which has requirements of its own."""
 
 import os
 import sys
@@ -36,6 +36,10 @@ def main() -> None:
         from make_names import make_names
 
         make_names()
+    if kind == "transfo-xl":
+        from make_transfo_xl import make_transfo_xl
+
+        make_transfo_xl(only)
 
 
 if __name__ == "__main__":
