@@ -17,8 +17,8 @@ export async function runForward(parity: ParityDirectory, pretrained: Pretrained
   return parity.outputs.map((output) => resultOf(output, made.get(output.name)));
 }
 
-const toTensor = ({ shape, data }: ParityTensor): Tensor => tensor(Int32Array.from(data), { shape });
-const madeOf = async (value: Tensor): Promise<Made> => ({ shape: value.shape, data: await value.data() });
+export const toTensor = ({ shape, data }: ParityTensor): Tensor => tensor(Int32Array.from(data), { shape });
+export const madeOf = async (value: Tensor): Promise<Made> => ({ shape: value.shape, data: await value.data() });
 
 async function outputsOf({ directory, inputs }: ParityDirectory, { model, family }: Pretrained): Promise<Map<string, Made>> {
   const ids = inputs.get("input_ids");
@@ -31,22 +31,17 @@ async function outputsOf({ directory, inputs }: ParityDirectory, { model, family
     ...(mask && { keyMask: toTensor(mask).ne(0) }),
     ...(positions && { positions: toTensor(positions), total: 1 + Math.max(...positions.data) }),
   };
-  const parameters = [...model.namedParameters()];
   const run = () => {
     const hidden = model.hiddenStates(tokens, options);
     const logits = model.logits(hidden.at(-1)!);
     return { hidden, logits, loss: targets ? causalLoss(logits, targets) : logits.sum() };
   };
-  const { value, gradients } = valueAndGrad(
-    run,
-    parameters.map(([, cell]) => cell),
-  );
+  const { value, gradients } = valueAndGrad(run, Object.fromEntries(model.namedParameters()));
   const out = new Map<string, Made>([["logits", await madeOf(value.logits)]]);
   for (const [i, state] of value.hidden.entries()) out.set(`hidden_states.${i}`, await madeOf(state));
   if (!targets) return out;
   out.set("loss", await madeOf(value.loss));
-  const ours = parameters.map(([name], i) => [name, gradients[i]!] as const);
-  for (const [name, gradient] of await publishedValues(ours, family)) out.set(`grad.${name}`, gradient);
+  for (const [name, gradient] of await publishedValues(Object.entries(gradients), family)) out.set(`grad.${name}`, gradient);
   return out;
 }
 

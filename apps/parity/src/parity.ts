@@ -8,10 +8,18 @@ import { runForward } from "./forward.ts";
 import { runGenerations } from "./generation.ts";
 import { isKnownLayer, knownLayers, runLayer } from "./layers.ts";
 import type { Report } from "./report.ts";
+import { runSegments } from "./segments.ts";
 import { runTraining } from "./training.ts";
 import { UnsupportedError } from "./unsupported.ts";
 
-const architectures = ["GPT2LMHeadModel", "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"];
+const architectures = [
+  "GPT2LMHeadModel",
+  "LlamaForCausalLM",
+  "MistralForCausalLM",
+  "Qwen2ForCausalLM",
+  "Qwen3ForCausalLM",
+  "TransfoXLLMHeadModel",
+];
 
 /** Compares everything that a parity directory holds with what is made of it on the device. */
 export async function checkParity(directory: string, device: Device): Promise<Report> {
@@ -22,12 +30,13 @@ export async function checkParity(directory: string, device: Device): Promise<Re
   const pretrained = await fromPretrained(directory);
   const family = String(parity.config.model_type);
   if (parity.train) return { family, device: device.name, outputs: await runTraining(parity, pretrained, device), generations: [] };
+  if (parity.segments) return { family, device: device.name, outputs: await runSegments(parity, pretrained), generations: [] };
   const outputs = await runForward(parity, pretrained);
   return { family, device: device.name, outputs, generations: await runGenerations(parity, pretrained.model) };
 }
 
-function refuseUnknown({ directory, architecture, segments }: ParityDirectory): void {
-  if (segments || !architectures.includes(architecture))
+function refuseUnknown({ directory, architecture }: ParityDirectory): void {
+  if (!architectures.includes(architecture))
     throw new UnsupportedError(`${directory}: the architecture ${architecture} is not supported; known are ${architectures.join(", ")}.`);
 }
 

@@ -92,6 +92,28 @@ describe("the command", () => {
     expect((await run(path)).status).toBe(1);
   });
 
+  test("of segments, a memory and a later segment's gradient that are off fail", async () => {
+    const path = copy("transfo-xl-short-memory");
+    const file = join(path, "parity.safetensors");
+    disturb(file, "outputs.first.mems.1", (value) => value + 1e-2);
+    disturb(file, "outputs.second.grad.crit.cluster_bias", (value) => value + 1e-3);
+    const { status, printed } = await run(path);
+    expect(status).toBe(1);
+    expect(printed).toMatch(/FAIL {2}first\.mems\.1 .*abs 1\.00e-2 .*at \[0, 0, 0\]/);
+    expect(printed).toMatch(/FAIL {2}second\.grad\.crit\.cluster_bias /);
+    expect(printed).toMatch(/2 failing$/);
+  });
+
+  test("segments that forget the one before fail", async () => {
+    const path = copy("transfo-xl-own-output");
+    editJson(join(path, "parity.json"), (spec) => ({ ...spec, segments: ["second"] }));
+    const { status, printed } = await run(path);
+    expect(status).toBe(1);
+    expect(printed).toMatch(/FAIL {2}first\.loss .*no such output/);
+    expect(printed).toMatch(/FAIL {2}second\.hidden_states\.1 .*expected/);
+    expect(printed).toMatch(/pass {2}second\.hidden_states\.0 /);
+  });
+
   test("a generated token and a score that are off fail, and a filler other than the reference's", async () => {
     const path = copy("gpt2-untied");
     editJson(join(path, "parity.json"), (spec) => {
@@ -133,6 +155,11 @@ describe("the command", () => {
     });
     editJson(join(path, "parity.json"), (spec) => ({ ...spec, architecture: "GPT2LMHeadModel", forward: { use_bee: true } }));
     expect(await run(path)).toMatchObject({ status: 2, complaints: expect.stringContaining("use_bee") });
+    editJson(join(path, "parity.json"), (spec) => ({ ...spec, forward: {}, segments: ["first"] }));
+    expect(await run(path)).toMatchObject({ status: 2, complaints: expect.stringContaining("only TransfoXLLMHeadModel remembers") });
+    const segments = copy("transfo-xl-own-output");
+    editJson(join(segments, "parity.json"), (spec) => ({ ...spec, segments: ["first", "third"] }));
+    expect(await run(segments)).toMatchObject({ status: 2, complaints: expect.stringContaining("has no inputs.third.input_ids") });
     expect(await run(home)).toMatchObject({ status: 2, complaints: expect.stringContaining("is this a parity directory?") });
     expect(await run()).toMatchObject({ status: 2, complaints: expect.stringContaining("usage: parity DIR") });
     expect(await run(path, "--quick")).toMatchObject({ status: 2, complaints: expect.stringContaining("usage: parity DIR") });
