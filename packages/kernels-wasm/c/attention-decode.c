@@ -74,6 +74,13 @@ static void add_bias(f32 *t, const f32 *const *tables, const i32 *at, i32 reach,
     for (i32 c = 0; c < columns; c++) t[r * TILE + c] += tables[c][MAX(-reach, MIN(reach, position + r - at[c]))];
 }
 
+/* Whether the mask shows one of these positions, which may lie in a ring: what it hides whole is not read. */
+static i32 some_shown(const u8 *mask, i32 ring, i32 position, i32 rows) {
+  for (i32 r = 0; r < rows; r++)
+    if (mask[ring ? (position + r) % ring : position + r]) return 1;
+  return 0;
+}
+
 /* Columns are pairs of a query and a head of the group, query by query. */
 KERNEL(attention_decode) {
   running state;
@@ -102,14 +109,15 @@ KERNEL(attention_decode) {
     i32 few = columns <= FEW && a->valueDim % 16 == 0;
     if (!few) pack_rows(packed, rows_of_q, a->dim, columns, a->dim, 1.0f);
     start(&state, columns, a->valueDim);
+    const u8 *mask = a->keyMask ? a->keyMask + batch * a->keys : 0;
     for (i32 key = first; key < last; key += BLOCK) {
       i32 rows = MIN(BLOCK, last - key);
+      if (mask && !some_shown(mask, a->ring ? a->keys : 0, key, rows)) continue;
       const f32 *x = fetch(made, &stride, a, &k, batch, kv, key, rows);
       if (few) score_few(t, x, stride, rows, rows_of_q, columns, a->dim);
       else score_tile(t, side_by_side(made, x, stride, rows, a->dim), rows, packed, columns, a->dim);
       if (a->softcap != 0.0f) cap_scores(t, 0, a->softcap, rows, columns);
       if (a->bias) add_bias(t, tables, at, a->reach, key, rows, columns);
-      const u8 *mask = a->keyMask ? a->keyMask + batch * a->keys : 0;
       i32 window = a->window ? a->window : farthest + 1;
       if (mask || key + rows - 1 > nearest || key <= farthest - window)
         for (i32 r = 0; r < rows; r++) {

@@ -1,9 +1,15 @@
-import { type CachedKeys, type DistanceBias, type DistanceVectors, scoresByDistance } from "@x/attention";
+import { type CachedKeys, type DistanceBias, type DistanceVectors, relativeScores, scoresByDistance } from "@x/attention";
 import type { PerformerAttention } from "@x/attention-linear";
 import { type Init, joinHeads, Linear, Module, parameter, repeatHeads, splitHeads } from "@x/nn";
 import { softmax } from "@x/ops";
-import { arange, noGrad, type Parameter, type Tensor, TensorError } from "@x/tensor";
+import { arange, type Parameter, type Tensor, TensorError } from "@x/tensor";
 import type { MixOptions } from "./mixers.ts";
+
+/** Where queries and keys stand, and whether a cache says so. */
+interface Standing extends Pick<CachedKeys, "queries" | "keys"> {
+  readonly cached: boolean;
+  readonly keyMask: Tensor | undefined;
+}
 
 export interface RelativePerformerOptions {
   /** Causal, without a floor under its features (eps 0). */
@@ -52,20 +58,14 @@ export class RelativePerformer extends Module {
     const { performer } = this;
     const { numHeads, numKvHeads } = performer;
     const own = { k: this.#keys(x), v: splitHeads(performer.value.forward(x), numKvHeads) };
-    const { v, ...keys } = options.cache?.append(own) ?? { ...own, ...this.#alone(x) };
-    const weights = this.#weights(x, keys, options.cache ? undefined : options.keyMask);
+    const { k, v, ...at } = options.cache?.append(own) ?? { ...own, ...alone(x) };
+    const weights = this.#weights(x, k, { ...at, cached: options.cache !== undefined, keyMask: options.keyMask });
     return performer.dropout.forward(performer.output.forward(joinHeads(weights.cast(v.dtype).matmul(repeatHeads(v, numHeads)))));
   }
 
   /** The kernel's values, divided by their sums: [batch, numHeads, length, length]. */
   weights(x: Tensor, { keyMask }: MixOptions): Tensor {
-    return this.#weights(x, { k: this.#keys(x), ...this.#alone(x) }, keyMask);
-  }
-
-  /** Where queries and keys of a call without a cache stand. */
-  #alone(x: Tensor): Pick<CachedKeys, "queries" | "keys"> {
-    const at = noGrad(() => arange(x.shape[1]!, { device: x.device }).unsqueeze(0));
-    return { queries: at, keys: at };
+    return this.#weights(x, this.#keys(x), { ...alone(x), cached: false, keyMask });
   }
 
   /** Features of keys and the logarithm of their scale behind them: [batch, numKvHeads, length, cachedDim]. */
@@ -75,7 +75,7 @@ export class RelativePerformer extends Module {
     return values.concatWith(logScale ?? values.slice(3, 0, 1).zerosLike(), 3);
   }
 
-  #weights(x: Tensor, { k, queries, keys }: Omit<CachedKeys, "v">, keyMask: Tensor | undefined): Tensor {
+  #weights(x: Tensor, k: Tensor, { queries, keys, cached, keyMask }: Standing): Tensor {
     const { query, numHeads, features } = this.performer;
     const q = splitHeads(query.forward(x), numHeads);
     const more = (bias: Parameter | undefined) => (bias ? q.add(bias.value.cast(q.dtype).unsqueeze(1)) : q);
@@ -83,20 +83,23 @@ export class RelativePerformer extends Module {
     const [all, width] = [repeatHeads(k, numHeads), features.featureDim];
     const back = queries.unsqueeze(2).sub(keys.unsqueeze(1));
     const past = back.ge(0).and(keys.ge(0).unsqueeze(1)).unsqueeze(1);
-    const seen = keyMask ? past.and(keyMask.reshape([-1, 1, 1, keyMask.shape.at(-1)!])) : past;
+    const seen = keyMask && !cached ? past.and(keyMask.reshape([-1, 1, 1, keyMask.shape[1]!])) : past;
     const products = asked
       .matmul(all.slice(3, 0, width).transpose())
       .maximum(1e-30)
       .log();
-    const scores = products.add(all.slice(3, width, width + 1).transpose()).add(this.#bias(more(this.v), back));
+    const scores = products.add(all.slice(3, width, width + 1).transpose()).add(this.#bias(more(this.v), back, cached));
     return softmax({ x: seen.expand(scores.shape).where(scores, -1e30) });
   }
 
   /** What distances i32 [1 or batch, queries, keys] from query back to key add to the logarithm of the kernel: [1 or batch, numHeads, queries, keys]. */
-  #bias(q: Tensor, back: Tensor): Tensor {
+  #bias(q: Tensor, back: Tensor, cached: boolean): Tensor {
     const { distance, distances, distanceBias } = this;
-    if (distance && distances) return scoresByDistance(q, back, { distance, distances }).mul(this.performer.headDim ** -0.5);
     const [batch, queries, keys] = back.shape as [number, number, number];
+    if (distance && distances) {
+      const how = { distance, distances, keys };
+      return (cached ? scoresByDistance(q, back, how) : relativeScores(q, how)).mul(this.performer.headDim ** -0.5);
+    }
     const table = distanceBias!.forward(Math.max(1, keys) - 1);
     const reach = (table.shape[1]! - 1) / 2;
     const entries = back.neg().maximum(-reach).minimum(reach).add(reach);
@@ -105,4 +108,9 @@ export class RelativePerformer extends Module {
       .reshape([table.shape[0]!, batch, queries, keys])
       .permute([1, 0, 2, 3]);
   }
+}
+
+function alone({ shape, device }: Tensor): Pick<CachedKeys, "queries" | "keys"> {
+  const at = arange(shape[1]!, { device }).unsqueeze(0);
+  return { queries: at, keys: at };
 }
