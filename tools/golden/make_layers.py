@@ -270,6 +270,21 @@ def embedding_cases(random: Random) -> dict:
     }
 
 
+def performer_cases(random: Random) -> dict:
+    def case(kernel: str, causal: bool, eps: float, length: int, dim: int, features: int, batch: int = 2, heads: int = 2, size: float = 1.0):
+        given = {name: size * normal(random, batch, heads, length, dim) for name in ("query", "key", "value")}
+        return given, {"kernel": kernel, "causal": causal, "eps": eps, "projection": normal(random, features, dim).tolist()}
+
+    return {
+        "softmax": case("softmax", False, 1e-4, 9, 4, 6),
+        "softmax_causal": case("softmax", True, 1e-4, 9, 4, 6),
+        "softmax_causal_past_a_chunk": case("softmax", True, 1e-4, 70, 3, 5, batch=1),
+        "softmax_large": case("softmax", False, 1e-4, 7, 4, 6, size=3.0),
+        "relu": case("relu", False, 1e-3, 9, 4, 6),
+        "relu_causal": case("relu", True, 1e-3, 11, 4, 6),
+    }
+
+
 def stepped(random: Random, steps: int, *shape: int, size: float = 1.0) -> dict:
     """A start and gradients of changing size; one element never gets a gradient, one gets its first at step 3."""
     grads = size * normal(random, steps, *shape) * torch.linspace(0.2, 3, steps).reshape(-1, *[1] * len(shape))
@@ -360,6 +375,11 @@ MODULES = {
         gpt_neox_cases,
         "transformers' GPTNeoXAttention: the first `rotary` of each head turns, pairs (i, i + half). x [batch, length, dim], weights [out, in], query, key and value "
         "apart; mask is 0 at padding, which comes last; position [batch, length].",
+    ),
+    "performer": (
+        performer_cases,
+        "performer-pytorch 1.1.4's softmax_kernel or generalized_kernel with linear_attention or causal_linear_attention_noncuda: query, key and value [batch, "
+        "heads, length, width], projection [features, width]. Softmax's keys are divided by their largest exponential, later ones included, before eps is added; the causal sum of keys has 1e-6 more in each entry.",
     ),
     "norms": (
         norm_cases,

@@ -181,6 +181,21 @@ def gpt_neox_attention(case: str, inputs: Tensors, options: dict) -> Tensors:
 QKV = ("query", "key", "value")
 
 
+def performer(case: str, inputs: Tensors, options: dict) -> Tensors:
+    """performer-pytorch's kernels and sums, heads already apart."""
+    from performer_source import performer_functions
+
+    theirs = performer_functions()
+    q, k, v = (inputs[name] for name in QKV)
+    projection = torch.tensor(options["projection"], dtype=q.dtype)
+    if options["kernel"] == "softmax":
+        phi_q, phi_k = (theirs["softmax_kernel"](x, projection_matrix=projection, is_query=x is q, eps=options["eps"]) for x in (q, k))
+    else:
+        phi_q, phi_k = (theirs["generalized_kernel"](x, projection_matrix=projection, kernel_epsilon=options["eps"]) for x in (q, k))
+    attend = theirs["causal_linear_attention_noncuda" if options["causal"] else "linear_attention"]
+    return {"output": attend(phi_q, phi_k, v)}
+
+
 def by_heads(inputs: Tensors, heads: int) -> Tensors:
     """`query_key_value` of Bloom and GPT-NeoX: rows are [head, query | key | value, width]."""
     parts = {part: [inputs[f"{name}_{part}"].unflatten(0, (heads, -1)) for name in QKV] for part in ("weight", "bias")}
@@ -288,13 +303,13 @@ REFERENCES: dict[str, Callable[[str, Tensors, dict], Tensors]] = {
     function.__name__: function
     for function in (
         scaled_dot_product_attention, norms, rope, softmax, activations, cross_entropy, embedding, longformer_attention,
-        big_bird_attention, bloom_attention, mpt_attention, t5_attention, gpt_neox_attention, selective_scan, adamw, muon, sgd, lion,
+        big_bird_attention, bloom_attention, mpt_attention, t5_attention, gpt_neox_attention, performer, selective_scan, adamw, muon, sgd, lion,
     )
 }  # fmt: skip
 
 DIFFERENTIABLE = {
     *("scaled_dot_product_attention", "norms", "rope", "softmax", "activations", "cross_entropy", "embedding"),
-    *("longformer_attention", "big_bird_attention", "bloom_attention", "mpt_attention", "t5_attention", "gpt_neox_attention"),
+    *("longformer_attention", "big_bird_attention", "bloom_attention", "mpt_attention", "t5_attention", "gpt_neox_attention", "performer"),
 }
 
 
