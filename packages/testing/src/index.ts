@@ -12,6 +12,7 @@ export {
 export { type DeviceEntry, describeDevices } from "./devices.ts";
 export { type Differentiable, type GradcheckOptions, gradcheck } from "./gradcheck.ts";
 export { type MatcherResult, type Numbers, tensorMatchers } from "./matchers.ts";
+export { differencesOf } from "./parity/case.ts";
 export { compareOutput, compareSequences } from "./parity/compare.ts";
 export type {
   ParityCase,
