@@ -1,7 +1,7 @@
 import { mathSource } from "../math.ts";
 import { batchLines, type Form, finishCode, groupLines, lane, mathOf, range, sumLines } from "./form.ts";
 import type { MatrixUnit } from "./matrix-unit.ts";
-import { guarded, loadsOf, sharesOf } from "./shares.ts";
+import { loadsOf, sharesOf, throughShares } from "./shares.ts";
 
 /** A form with what is reckoned from it: the tile of a workgroup is height x width results, `down` x `across` small ones to a subgroup. */
 interface Matrices extends Form {
@@ -77,7 +77,6 @@ export function matricesCode(given: Form): string {
       (s) => `tile_${name}[${step} * ${name === "a" ? height : width}u + ${quad} * 4u + ${s}u] = ${unit.component}(${vector}.${lane(s)});`,
     );
   const loads = sharesOf(form.a, form.b, [height / 4, width / 4], depth, threads).flatMap((share) => loadsOf(share, depth, threads, keep));
-  const fetch = loads.flatMap((load) => guarded(load.guard, load.fetch(form.ragged ? "end" : undefined)));
   const sums = rowSums(form);
   return `${mathSource(mathOf(epilogue.activation))}${finishCode(epilogue)}
 var<workgroup> tile_a: array<${unit.component}, ${height * depth}>;
@@ -94,22 +93,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, ${unit.parameter} @builtin(loca
   ${loads.flatMap(({ places }) => places).join("\n  ")}
   ${form.downwards.flatMap((r) => form.sidewards.map((q) => `var c${r}_${q}: ${unit.sum};`)).join("\n  ")}
   ${[...sums.begin, ...sumLines(form)].join("\n  ")}
-  {
-    let k = begin;
-    ${fetch.join("\n    ")}
-  }
-  for (var k = begin + ${depth}u; k < end + ${depth}u; k += ${depth}u) {
-    workgroupBarrier();
-    ${loads.flatMap(({ guard, keep }) => guarded(guard, keep)).join("\n    ")}
-    workgroupBarrier();
-    if (k < end) {
-      ${fetch.join("\n      ")}
-    }
-    ${sums.add.join("\n    ")}
-    for (var t = 0u; t < ${depth}u; t += ${unit.k}u) {
-      ${unitSteps(form).join("\n      ")}
-    }
-  }
+  ${throughShares(loads, depth, form.ragged ? "end" : undefined, [...sums.add, `for (var t = 0u; t < ${depth}u; t += ${unit.k}u) {\n      ${unitSteps(form).join("\n      ")}\n    }`])}
   ${[...storeLines(form), ...sums.store].join("\n  ")}
 }
 `;

@@ -55,5 +55,28 @@ export function loadsOf(
   });
 }
 
-export const guarded = (guard: string | undefined, lines: readonly string[]): string[] =>
+const guarded = (guard: string | undefined, lines: readonly string[]): string[] =>
   guard ? [`if (${guard}) {`, ...lines, "}"] : ["{", ...lines, "}"];
+
+/** Walks the sum by shares: while `steps` use those in workgroup memory, the next are on their way into registers. `end` ends the part of the sum, where shares may pass it. */
+export function throughShares(
+  loads: readonly ReturnType<typeof loadsOf>[number][],
+  depth: number,
+  end: string | undefined,
+  steps: readonly string[],
+): string {
+  const fetch = loads.flatMap((load) => guarded(load.guard, load.fetch(end)));
+  return `{
+    let k = begin;
+    ${fetch.join("\n    ")}
+  }
+  for (var k = begin + ${depth}u; k < end + ${depth}u; k += ${depth}u) {
+    workgroupBarrier();
+    ${loads.flatMap(({ guard, keep }) => guarded(guard, keep)).join("\n    ")}
+    workgroupBarrier();
+    if (k < end) {
+      ${fetch.join("\n      ")}
+    }
+    ${steps.join("\n    ")}
+  }`;
+}

@@ -13,7 +13,7 @@ import {
   sumLines,
   sumsLines,
 } from "./form.ts";
-import { guarded, loadsOf, sharesOf } from "./shares.ts";
+import { loadsOf, sharesOf, throughShares } from "./shares.ts";
 
 /** One step of the sum out of shared memory. */
 function tileSteps(form: Form, quadsA: number, quadsB: number): string[] {
@@ -43,7 +43,6 @@ export function tiledCode(form: Form): string {
     `tile_${name}[${step} * ${name === "a" ? quadsA : quadsB}u + ${quad}] = ${vector};`,
   ];
   const loads = sharesOf(form.a, form.b, [quadsA, quadsB], depth, threads).flatMap((share) => loadsOf(share, depth, threads, keep));
-  const fetch = loads.flatMap((load) => guarded(load.guard, load.fetch(ragged ? "end" : undefined)));
   const steps = tileSteps(form, quadsA, quadsB);
   return `${mathSource(mathOf(form.epilogue.activation))}${finishCode(form.epilogue)}
 var<workgroup> tile_a: array<vec4<f32>, ${quadsA * depth}>;
@@ -58,21 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   ${loads.flatMap(({ places }) => places).join("\n  ")}
   ${accumulators(form).join("\n  ")}
   ${sumLines(form).join("\n  ")}
-  {
-    let k = begin;
-    ${fetch.join("\n    ")}
-  }
-  for (var k = begin + ${depth}u; k < end + ${depth}u; k += ${depth}u) {
-    workgroupBarrier();
-    ${loads.flatMap(({ guard, keep }) => guarded(guard, keep)).join("\n    ")}
-    workgroupBarrier();
-    if (k < end) {
-      ${fetch.join("\n      ")}
-    }
-    for (var t = 0u; t < ${depth}u; t++) {
-      ${steps.join("\n      ")}
-    }
-  }
+  ${throughShares(loads, depth, ragged ? "end" : undefined, [`for (var t = 0u; t < ${depth}u; t++) {\n      ${steps.join("\n      ")}\n    }`])}
   ${storeLines(
     form,
     (r) => `(((by * ${rows / 4}u + ${r >> 2}u) * ${down}u + y) * 4u + ${r & 3}u)`,
